@@ -1,0 +1,1 @@
+"""Audio in and out, as streams: reading and writing, resampling, windows."""

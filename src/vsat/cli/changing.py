@@ -1,0 +1,65 @@
+"""`vsat use`, `rollback` and `rm`: which version is current, and which one goes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from vsat.cli.application import Session
+from vsat.cli.output import json_option, print_json, say
+
+because_option: Callable[[Any], Any] = click.option(
+    "--because", default="", metavar="TEXT", help="Why, for the history."
+)
+
+
+@click.command(short_help="Make a version the current one.")
+@click.argument("model", metavar="ID@VERSION")
+@because_option
+@json_option
+@click.pass_obj
+def use(session: Session, model: str, because: str, as_json: bool) -> None:
+    """Make a version the one that is used where only the ID is named.
+
+    The version is loaded and run once before, unless it was before; one that fails does not become
+    current.
+    """
+    registry = session.registry()
+    registry.set_current_version(model, because=because)
+    record = registry.resolve(model)
+    _conclude(record.model_id, record.version, as_json=as_json)
+
+
+@click.command(short_help="Return to the version that was current before.")
+@click.argument("model", metavar="ID")
+@because_option
+@json_option
+@click.pass_obj
+def rollback(session: Session, model: str, because: str, as_json: bool) -> None:
+    """Make the version current that was so before; again leads further back."""
+    version = session.registry().rollback(model, because=because)
+    _conclude(model, version, as_json=as_json)
+
+
+@click.command(short_help="Delete a version.")
+@click.argument("model", metavar="ID@VERSION")
+@because_option
+@json_option
+@click.pass_obj
+def rm(session: Session, model: str, because: str, as_json: bool) -> None:
+    """Delete a version, never the current one. Its number is not used again."""
+    from vsat.registry.reference import parse_reference
+
+    session.registry().delete_version(model, because=because)
+    if as_json:
+        model_id, version = parse_reference(model)
+        print_json({"model_id": model_id, "deleted_version": version})
+    else:
+        say(f"{model} is deleted.")
+
+
+def _conclude(model_id: str, version: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"model_id": model_id, "current_version": version})
+    else:
+        say(f"{model_id} now means {model_id}@{version}.")

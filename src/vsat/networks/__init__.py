@@ -1,0 +1,35 @@
+"""Architectures in PyTorch, a file each, from a closed list: a manifest can name no other class."""
+
+from typing import Any
+
+from torch import nn
+
+from vsat.errors import BundleError
+from vsat.networks.band_split import BandSplitGru
+from vsat.networks.frame_mask import FrameMask
+from vsat.networks.recurrent_mask import RecurrentMask
+from vsat.networks.skim import Skim
+from vsat.networks.sudormrf import SudoRmRf
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "band_split_gru": BandSplitGru,
+    "frame_mask": FrameMask,
+    "recurrent_mask": RecurrentMask,
+    "skim": Skim,
+    "sudormrf_improved": SudoRmRf,
+}
+
+
+def build(name: str, parameters: dict[str, Any]) -> nn.Module:
+    """Make the network that a manifest describes, with random weights.
+
+    Raises:
+        BundleError: the architecture is not on the list, or the parameters don't fit it.
+    """
+    if name not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise BundleError(f"There is no architecture {name!r}.", hint=f"Known: {known}.")
+    try:
+        return ARCHITECTURES[name](**parameters)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(f"The parameters do not fit the architecture {name}: {error}.") from error

@@ -1,0 +1,170 @@
+"""The database's tables, as numbered migrations.
+
+A migration is never edited once released: what changes becomes the next number. Each is applied in
+one transaction together with its record, so a database is always wholly of one schema.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vsat.errors import RegistryError
+
+APPLICATION_ID = 0x76736174  # "vsat" in ASCII, in the header of the file
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+_FIRST = (
+    """CREATE TABLE migrations (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        applied_at TEXT NOT NULL
+    )""",
+    # `folded` is the id as a file system that ignores case sees it. Counts and the current version
+    # are kept here so that no list has to count the versions.
+    """CREATE TABLE models (
+        model_key INTEGER PRIMARY KEY,
+        model_id TEXT NOT NULL UNIQUE,
+        folded TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL,
+        last_version INTEGER NOT NULL DEFAULT 0,
+        versions_count INTEGER NOT NULL DEFAULT 0,
+        current_version INTEGER,
+        current_event INTEGER
+    )""",
+    """CREATE TABLE versions (
+        model_key INTEGER NOT NULL REFERENCES models,
+        version INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        task TEXT NOT NULL,
+        sample_rate INTEGER,
+        sources INTEGER,
+        size_bytes INTEGER NOT NULL,
+        main_name TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        PRIMARY KEY (model_key, version)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX versions_by_digest ON versions (digest)",
+    """CREATE TABLE files (
+        model_key INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (model_key, version, name),
+        FOREIGN KEY (model_key, version) REFERENCES versions ON DELETE CASCADE
+    ) WITHOUT ROWID""",
+    "CREATE INDEX files_by_content ON files (bytes, sha256)",
+    # `before` is the event that rolling back leads to: the one that made the version before this
+    # one current. It makes the history a list of what to undo as well as of what was done.
+    """CREATE TABLE history (
+        event INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_key INTEGER NOT NULL REFERENCES models,
+        at TEXT NOT NULL,
+        action TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        previous INTEGER,
+        current INTEGER,
+        because TEXT NOT NULL,
+        by TEXT NOT NULL,
+        before INTEGER
+    )""",
+    "CREATE INDEX history_by_model ON history (model_key, event)",
+    """CREATE TRIGGER history_is_not_changed BEFORE UPDATE ON history
+        BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END""",
+    """CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
+        BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END""",
+    """CREATE TABLE self_tests (
+        digest TEXT PRIMARY KEY,
+        passed_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE measurements (
+        digest TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value REAL NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (digest, machine, key)
+    ) WITHOUT ROWID""",
+    # What came in by itself, the package's model or an old registry, and must not come in again.
+    """CREATE TABLE arrivals (
+        kind TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (kind, digest)
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS = (Migration(1, "models, versions, files, history", _FIRST),)
+LATEST = MIGRATIONS[-1].number
+
+
+def schema_number(connection: sqlite3.Connection) -> int:
+    """The schema of a database; 0 for an empty one.
+
+    Raises:
+        RegistryError: it is newer than this vsat, or the file is not a registry.
+    """
+    number = int(connection.execute("PRAGMA user_version").fetchall()[0][0])
+    if number > LATEST:
+        raise RegistryError(
+            f"The registry was written by a newer vsat (schema {number}, this one reads {LATEST}).",
+            hint="Upgrade vsat.",
+        )
+    if number == 0:
+        foreign = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0] > 0
+    else:
+        found = connection.execute("PRAGMA application_id").fetchall()[0][0]
+        foreign = found != APPLICATION_ID
+    if foreign:
+        raise RegistryError(
+            "The file registry.db belongs to another program.",
+            hint="Choose another folder as VSAT_HOME.",
+        )
+    return number
+
+
+def migrate(
+    connection: sqlite3.Connection, at: str, *, before_first: Callable[[], None] = lambda: None
+) -> None:
+    """Bring a database to the latest schema, each step in its own transaction.
+
+    Args:
+        connection: in autocommit mode.
+        at: the time, for the records of the steps.
+        before_first: called under the lock before the tables are made; what it raises prevents it.
+
+    Raises:
+        RegistryError: the database is newer than this vsat, or is no registry.
+    """
+    while schema_number(connection) < LATEST:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            number = schema_number(connection)  # again: another process may have done it
+            if number == 0:
+                before_first()
+            if number < LATEST:
+                _apply(connection, MIGRATIONS[number], at)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _apply(connection: sqlite3.Connection, step: Migration, at: str) -> None:
+    for statement in step.statements:
+        connection.execute(statement)
+    connection.execute("INSERT INTO migrations VALUES (?, ?, ?)", (step.number, step.name, at))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {step.number}")

@@ -1,0 +1,1 @@
+"""Training and tuning of networks: material, mixing, losses, the loop, and the way to a bundle."""
