@@ -26,9 +26,9 @@ RATE = 8_000  # Hz
 
 
 def asteroid_network() -> torch.nn.Module:
-    from asteroid_filterbanks import make_enc_dec
     from asteroid.masknn import TDConvNet
     from asteroid.models.base_models import BaseEncoderMaskerDecoder
+    from asteroid_filterbanks import make_enc_dec
 
     torch.manual_seed(0)
     encoder, decoder = make_enc_dec("free", n_filters=512, kernel_size=16, stride=8)
@@ -45,7 +45,10 @@ def export(network: torch.nn.Module, path: Path) -> None:
             path,
             input_names=["mixture"],
             output_names=["estimates"],
-            dynamic_axes={"mixture": {0: "batch", 1: "samples"}, "estimates": {0: "batch", 2: "samples"}},
+            dynamic_axes={
+                "mixture": {0: "batch", 1: "samples"},
+                "estimates": {0: "batch", 2: "samples"},
+            },
             opset_version=17,
             dynamo=False,
         )
@@ -72,7 +75,9 @@ def main() -> None:
         export(network, Path(folder, "model.onnx"))
         registry = vsat.ModelRegistry(Path(folder, "home"))
         registry.register_model("convtasnet", Path(folder, "model.onnx"), {"sample_rate": RATE})
-        engine = open_engine(registry.get_bundle("convtasnet"), "openvino", "f32", arguments.threads)
+        engine = open_engine(
+            registry.get_bundle("convtasnet"), "openvino", "f32", arguments.threads
+        )
 
         @torch.inference_mode()
         def peer() -> np.ndarray:

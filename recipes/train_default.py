@@ -1,27 +1,47 @@
-"""Train the default model, from the packed material, resuming where the last run stopped.
+"""Train the default model on the packed material, going on from where the last run stopped.
 
-    python recipes/train_default.py train/voices.zip train/run --config recipes/default.json
+    python recipes/train_default.py train/voices.zip train/default --config recipes/default.json
 
 Writes `checkpoint.pt` (at most 16 MiB) and `log.jsonl` into the run's folder. Stop it at any time;
-start it again and it goes on. `--valid SPEECH_FOLDER` scores the running average now and then.
+start it again and it goes on. `--valid SPEECH_FOLDER` scores the running average now and then on
+mixtures that are only listened to, never learned from. `--processes 2` trains in two processes of
+one thread each that average their weights every few steps: on two cores that sees more audio than
+one process of two threads.
 """
 
 import argparse
 import json
+import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed, multiprocessing
 
 from vsat.tuning.material import PACK_RATE, hours, read_pack
 from vsat.tuning.mixing import Mixer, MixingConfig
 from vsat.tuning.rooms import simulate_rooms
 from vsat.tuning.training import Prefetched, Training, TrainingConfig
 
+N_ROOMS = 60  # simulated before the run; about ten seconds
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = parsed()
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    if arguments.processes == 1:
+        train(0, arguments)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        arguments.meeting_point = f"file://{folder}/meeting"
+        multiprocessing.spawn(train, (arguments,), arguments.processes)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pack", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--config", type=Path, required=True)
@@ -32,65 +52,96 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20, help="validation rows scored")
     parser.add_argument("--decay", action="store_true", help="let the rate fall to nothing")
     parser.add_argument("--rate", type=float, help="another learning rate")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, help="of each process")
     parser.add_argument("--processes", type=int, default=1, help="that share their weights")
-    parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--share", type=int, default=16, help="steps between sharing weights")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def train(rank: int, arguments: argparse.Namespace) -> None:
+    """Run one process of the training; rank 0 reports and saves."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    settings = json.loads(arguments.config.read_text())
-    config = TrainingConfig(**settings["training"])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.run / "checkpoint.pt"
-    changes = {"learning_rate": arguments.rate} if arguments.rate else {}
-    if checkpoint.exists():
-        training = Training.resume(checkpoint, device, **changes)
-    else:
-        training = Training(config, device)
-    if arguments.compile:
-        training.compile()
+    if arguments.processes > 1:
+        distributed.init_process_group(
+            "gloo", arguments.meeting_point, rank=rank, world_size=arguments.processes
+        )
+    training, mixing = opened(arguments)
     voices = read_pack(arguments.pack)
-    print(f"{len(voices)} speakers, {hours(voices):.2f} h", flush=True)
-    rooms = simulate_rooms(60)
-    mixer = Mixer(voices, MixingConfig(**settings["mixing"]), rooms, [training.step, 7])
+    if rank == 0:
+        print(f"{len(voices)} speakers, {hours(voices):.2f} h", flush=True)
+    mixer = Mixer(voices, mixing, simulate_rooms(N_ROOMS), [training.step, rank])
     source = Prefetched(mixer, training.config.batch_size)
+    run(training, source, arguments, rank)
+    source.close()
+    if arguments.processes > 1:
+        distributed.destroy_process_group()
+
+
+def opened(arguments: argparse.Namespace) -> tuple[Training, MixingConfig]:
+    settings = json.loads(arguments.config.read_text())
+    mixing = MixingConfig(**settings["mixing"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    checkpoint = arguments.run / "checkpoint.pt"
+    if not checkpoint.exists():
+        return Training(TrainingConfig(**settings["training"]), device), mixing
+    changes = {"batch_size": settings["training"]["batch_size"]}
+    if arguments.rate:
+        changes["learning_rate"] = arguments.rate
+    return Training.resume(checkpoint, device, **changes), mixing
+
+
+def run(training: Training, source: Prefetched, arguments: argparse.Namespace, rank: int) -> None:
     begin = reported = scored = time.monotonic()
     losses: list[float] = []
+    left = 1.0
+    while left > 0:
+        rate_factor = left if arguments.decay else 1.0
+        losses.append(training.take_step(next(source), PACK_RATE, rate_factor))
+        if training.step % arguments.share:
+            continue
+        training.share()
+        now = time.monotonic()
+        left = agreed(1 - (now - begin) / (arguments.minutes * 60))
+        if rank == 0 and now - reported >= arguments.report:
+            reported = now
+            valid = arguments.valid if now - scored >= arguments.score else None
+            scored = now if valid else scored
+            report(training, losses, arguments, valid)
+            losses = []
+    if rank == 0:
+        report(training, losses, arguments, arguments.valid)
+
+
+def agreed(value: float) -> float:
+    """The value of the first process, in all."""
+    if not distributed.is_initialized():
+        return value
+    shared = torch.tensor([value])
+    distributed.broadcast(shared, 0)
+    return float(shared)
+
+
+def report(
+    training: Training, losses: list[float], arguments: argparse.Namespace, valid: Path | None
+) -> None:
+    training.save(arguments.run / "checkpoint.pt")
+    row: dict[str, Any] = {
+        "step": training.step,
+        "train_s": round(training.train_s),
+        "audio_h": round(training.audio_s / 3600, 2),
+        "audio_s_per_s": round(training.audio_s / training.train_s, 1),
+        "loss_db": round(float(np.mean(losses)), 3),
+    }
+    if valid:
+        row["valid_db"] = round(score(training, valid, arguments.rows), 3)
+    print(json.dumps(row), flush=True)
     with open(arguments.run / "log.jsonl", "a") as log:
-        while (now := time.monotonic()) - begin < arguments.minutes * 60:
-            left = 1 - (now - begin) / (arguments.minutes * 60)
-            losses.append(
-                training.take_step(next(source), PACK_RATE, left if arguments.decay else 1.0)
-            )
-            if now - reported >= arguments.report:
-                reported = now
-                row = {
-                    "step": training.step,
-                    "train_s": round(training.train_s),
-                    "audio_h": round(training.audio_s / 3600, 3),
-                    "audio_s_per_s": round(training.audio_s / training.train_s, 1),
-                    "loss_db": round(float(np.mean(losses)), 3),
-                }
-                losses = []
-                training.save(checkpoint)
-                if arguments.valid and now - scored >= arguments.score:
-                    scored = now
-                    row["valid_db"] = round(score(training, arguments.valid, arguments.rows), 3)
-                print(json.dumps(row), flush=True)
-                print(json.dumps(row), file=log, flush=True)
-    training.save(checkpoint)
-    if arguments.valid:
-        print("final", round(score(training, arguments.valid, arguments.rows), 3), flush=True)
-    source.close()
+        print(json.dumps(row), file=log)
 
 
 def score(training: Training, folder: Path, n_rows: int) -> float:
     """Mean SI-SDR improvement in dB of the averaged network on the first clean full rows."""
-    import sys
-
     sys.path.insert(0, str(folder))
     import mixtures
 
@@ -100,10 +151,10 @@ def score(training: Training, folder: Path, n_rows: int) -> float:
         mixture, references = mixtures.render(row, folder)
         with torch.inference_mode():
             estimates = network(torch.from_numpy(mixture)[None])[0].numpy()
-        before = [si_sdr_db(mixture, r) for r in references]
-        after = [[si_sdr_db(e, r) for r in references] for e in estimates]
+        before = sum(si_sdr_db(mixture, reference) for reference in references)
+        after = [[si_sdr_db(one, reference) for reference in references] for one in estimates]
         best = max(after[0][0] + after[1][1], after[0][1] + after[1][0])
-        improvements.append((best - sum(before)) / 2)
+        improvements.append((best - before) / 2)
     return float(np.mean(improvements))
 
 

@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "vsat"
 
 FLOORS = [
     {"errors", "settings", "progress", "files"},
-    {"bundle", "audio", "networks"},
+    {"bundle", "audio", "networks", "metrics"},
     {"engines"},
     {"registry"},
     {"separator", "picture", "tuning"},
@@ -51,8 +51,12 @@ def imports_of(path):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node.value.startswith("vsat.") and node.value.replace(".", "").isidentifier():
-                yield node.value  # modules that are imported by name
+            yield from by_name(node.value)
+
+
+def by_name(text):
+    """Modules that are imported by name are constants of this form."""
+    return [text] if text.startswith("vsat.") and text.replace(".", "").isidentifier() else []
 
 
 def floor_of(room):

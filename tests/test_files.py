@@ -26,7 +26,8 @@ from vsat.files import (
 UNSAFE = [
     "", " ", ".", "..", "../../x", "a/b", "a\\b", "C:x", "C:\\x", "\\\\server\\share", "CON", "con",
     "nul.txt", "NUL .txt", "com1", "LPT9.onnx", "COM\u00b9", "aux", "trailing.", "trailing ",
-    " leading", ".hidden", "-rf", "_x", "a\0b", "a\nb", "a\x7fb", "x" * 101, "\u00e9" * 101, "..%2f", "a%2fb",
+    " leading", ".hidden", "-rf", "_x", "a\0b", "a\nb", "a\x7fb", "x" * 101, "\u00e9" * 101,
+    "..%2f", "a%2fb",
     "\u202ereversed", "zero\u200bwidth", "a\ud800",
     "a*b", "a?b", 'a"b', "a<b", "a>b", "a|b", "x@2",
 ]  # fmt: skip

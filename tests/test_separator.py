@@ -1,6 +1,5 @@
 """The separator on toy models whose answers are known: arrays, files, and all that can be wrong."""
 
-import os
 import subprocess
 import sys
 
@@ -163,7 +162,7 @@ def test_a_model_of_another_task_can_not_separate(registry, tmp_path):
 
 def test_a_missing_bundle_is_an_error_with_a_hint(toy, registry):
     path = registry.get_model_path("toy")
-    os.chmod(path.parent, 0o700)
+    path.parent.chmod(0o700)
     path.unlink()
     with pytest.raises(vsat.BundleError):
         vsat.VoiceSeparator("toy", registry=registry)
@@ -381,5 +380,3 @@ def test_memory_does_not_grow_with_the_recording(toy, registry, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] * 1.1 + 8_000  # kB; 40 minutes alone are 75 MB
-
-

@@ -274,7 +274,7 @@ class _Repair:
         if np.isfinite(samples).all():
             return samples
         self._n_bad += int(np.count_nonzero(~np.isfinite(samples)))
-        return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.asarray(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0))
 
     def note(self, message: str) -> None:
         self._notes.append(message)

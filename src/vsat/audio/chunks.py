@@ -131,4 +131,4 @@ def crossfade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     length = before.shape[1]
     ramp = np.clip((np.arange(length) + 0.5) / length * 2 - 0.5, 0, 1).astype(np.float32)  # (T,)
-    return before + (after - before) * ramp
+    return np.asarray(before + (after - before) * ramp)

@@ -1,7 +1,6 @@
 """OpenVINO on the processor: the default engine."""
 
 import os
-from collections import OrderedDict
 
 import numpy as np
 import openvino
@@ -9,7 +8,7 @@ import openvino
 from vsat.bundle import Bundle
 from vsat.errors import EngineError
 
-KEPT_SHAPES = 2  # compiled models kept: a long recording needs one, its like and a short one two
+OPEN = (-1, -1)  # the shape of a model compiled for any batch and length
 
 
 def supports_bf16() -> bool:
@@ -28,7 +27,10 @@ def load(bundle: Bundle, precision: str, threads: int | None) -> "OpenVinoEngine
 
 
 class OpenVinoEngine:
-    """A graph, compiled anew for each shape of input: fixed shapes run faster than open ones."""
+    """A graph, compiled for any length, and for one length that is met again and again.
+
+    A fixed shape runs faster than an open one, but compiling for it takes longer than a run.
+    """
 
     name = "openvino"
 
@@ -41,7 +43,8 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
         }
-        self._compiled: OrderedDict[tuple[int, ...], openvino.CompiledModel] = OrderedDict()
+        self._compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
+        self._last_shape: tuple[int, ...] = ()
         try:
             self._model = self._core.read_model(self._path)
         except RuntimeError as error:
@@ -56,22 +59,23 @@ class OpenVinoEngine:
     def run(self, mixture: np.ndarray) -> np.ndarray:
         """See `Engine.run`."""
         try:
-            compiled = self._compile(mixture.shape)
+            compiled = self._compiled_for(mixture.shape)
             result = compiled(mixture, share_inputs=True)[0]
         except RuntimeError as error:
             raise EngineError(f"{self._path} can't be run: {_first_line(error)}") from error
         return np.array(result, np.float32)
 
-    def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        if shape in self._compiled:
-            self._compiled.move_to_end(shape)
-            return self._compiled[shape]
-        if len(self._compiled) >= KEPT_SHAPES:
-            self._compiled.popitem(last=False)
-        self._model.reshape(list(shape))
-        compiled = self._core.compile_model(self._model, "CPU", self._options)
-        self._compiled[shape] = compiled
-        return compiled
+    def _compiled_for(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
+        """The model for this shape if it was the last one too, else the one for any shape."""
+        repeated = shape == self._last_shape
+        self._last_shape = shape
+        wanted = shape if repeated else OPEN
+        if shape not in self._compiled and wanted not in self._compiled:
+            if repeated:
+                self._compiled = {key: kept for key, kept in self._compiled.items() if key == OPEN}
+            self._model.reshape(list(wanted))
+            self._compiled[wanted] = self._core.compile_model(self._model, "CPU", self._options)
+        return self._compiled.get(shape) or self._compiled[wanted]
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -24,6 +24,7 @@ RECORD_COLUMNS = (
 )  # fmt: skip
 CURRENT_MAIN = """SELECT v.version, v.main_name FROM models m JOIN versions v
     ON v.model_key = m.model_key AND v.version = m.current_version WHERE m.model_id = ?"""
+LIKE_IT = "SELECT model_key, last_version, model_id FROM models WHERE folded = ?"
 LISTED = """SELECT v.version, v.main_name, v.metadata, v.created_at
     FROM models m JOIN versions v ON v.model_key = m.model_key WHERE m.model_id = ?"""
 HISTORY = """SELECT h.at, m.model_id, h.action, h.version, h.previous, h.current, h.because, h.by
@@ -101,21 +102,29 @@ def find_or_add_model(connection: sqlite3.Connection, model_id: str, at: str) ->
     Raises:
         UsageError: another id differs from it only in case or composition.
     """
-    statement = "SELECT model_key, last_version, model_id FROM models WHERE folded = ?"
-    found = connection.execute(statement, (folded(model_id),)).fetchall()
-    if not found:
-        added = connection.execute(
-            "INSERT INTO models (model_id, folded, created_at) VALUES (?, ?, ?)",
-            (model_id, folded(model_id), at),
-        )
-        return int(added.lastrowid or 0), 0
-    key, last_version, existing = found[0]
+    found = connection.execute(LIKE_IT, (folded(model_id),)).fetchall()
+    if found:
+        check_not_confusable(model_id, found[0])
+        return found[0][0], found[0][1]
+    added = connection.execute(
+        "INSERT INTO models (model_id, folded, created_at) VALUES (?, ?, ?)",
+        (model_id, folded(model_id), at),
+    )
+    return int(added.lastrowid or 0), 0
+
+
+def check_not_confusable(model_id: str, row: tuple[Any, ...]) -> None:
+    """Refuse an id that a file system may take for another, given a row of `LIKE_IT`.
+
+    Raises:
+        UsageError: the registered id differs from it only in case or composition.
+    """
+    existing = row[2]
     if existing != model_id:
         raise UsageError(
             f"{model_id!r} differs from the registered {existing!r} only in how it is written.",
             hint=f"Use {existing!r}, or an id that differs in more.",
         )
-    return key, last_version
 
 
 def insert_version(

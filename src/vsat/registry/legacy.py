@@ -54,14 +54,20 @@ def locate(path: Path) -> tuple[Path | None, Path]:
     return (old if old.is_file() else None), path
 
 
-def import_once(path: Path, shelf: Shelf, change: Change) -> list[Imported]:
+def import_once(path: Path, shelf: Shelf, change: Change, *, named: bool) -> list[Imported]:
     """Take over an old registry, unless it was taken over before as it is now.
 
     What can't be imported is logged and doesn't prevent the rest; where the home can't be written
     nothing happens.
 
+    Args:
+        path: the file.
+        shelf: where its models go.
+        change: what the history says of them.
+        named: whether a person named the file; one only found in the home may be another's.
+
     Raises:
-        RegistryError: the file is not a registry in the old form.
+        RegistryError: the file was named and is not a registry in the old form.
         StorageError: the disk is full or out of reach.
     """
     with map_os_errors(f"reading {path}"), open_regular(path) as file:
@@ -70,10 +76,20 @@ def import_once(path: Path, shelf: Shelf, change: Change) -> list[Imported]:
     statement = "SELECT 1 FROM arrivals WHERE kind = ? AND digest = ?"
     if shelf.store.row(statement, (ORIGIN, digest)) or not shelf.store.writable:
         return []
-    outcome = list(_import_models(parse_old(content, path), path.parent, shelf, change))
+    try:
+        document = parse_old(content, path)
+    except RegistryError as error:
+        if named:
+            raise
+        _log(error.message)
+        return []
+    outcome = list(_import_models(document, path.parent, shelf, change))
     with shelf.store.writing() as connection:
         catalogue.note_arrival(connection, ORIGIN, digest, change.at)
-    _log(path, [one for one in outcome if one.problem])
+    for one in outcome:
+        if one.problem:
+            what = f"{one.model_id[:60]!a} version {ascii(one.old_version)[:20]}"
+            _log(f"{path}: {what} was not imported. {one.problem}")
     return outcome
 
 
@@ -99,7 +115,7 @@ def _checked_old(content: bytes) -> dict[str, Any]:
         raise ValueError("is not an object")  # noqa: TRY004
     for name, model in document.items():
         if not isinstance(model, dict) or not isinstance(model.get("versions"), list):
-            raise ValueError(f"has no list of versions for {name[:60]!a}")
+            raise ValueError(f"has no list of versions for {name[:60]!a}")  # noqa: TRY004
     return document
 
 
@@ -200,14 +216,7 @@ def _time_of(value: object) -> str | None:
         return None
 
 
-def _log(path: Path, problems: list[Imported]) -> None:
+def _log(problem: str) -> None:
     import logging  # only here: it is rarely needed and takes its time
 
-    for one in problems:
-        logging.getLogger("vsat").warning(
-            "%s: %s version %s was not imported. %s",
-            path,
-            ascii(one.model_id)[:60],
-            ascii(one.old_version)[:20],
-            one.problem,
-        )
+    logging.getLogger("vsat").warning(problem)

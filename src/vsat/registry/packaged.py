@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vsat.bundle import MANIFEST_NAME, parse_manifest
-from vsat.errors import EngineError
+from vsat.errors import BundleError, EngineError
 from vsat.files import map_os_errors
 from vsat.registry.catalogue import Change
 from vsat.registry.intake import read_submission
@@ -20,7 +20,7 @@ def admit(folder: Path, shelf: Shelf, change: Change) -> None:
 
     It becomes current if the model is new, or if the current version came from the package too: a
     version that a person chose stays current. Where the home can't be written, or a newer packaged
-    model doesn't work here, what is registered already goes on being used.
+    model is damaged or doesn't work here, what is registered already goes on being used.
 
     Args:
         folder: the bundle; its name is the model's id. Nothing happens if it is not there.
@@ -32,23 +32,27 @@ def admit(folder: Path, shelf: Shelf, change: Change) -> None:
         SelfTestError: it doesn't work, and no other version is registered.
         StorageError: the home can't be written, and no version is registered.
     """
-    if not (folder / MANIFEST_NAME).is_file():
+    name = folder.name
+    if not folder.is_dir():
         return
+    origin = _origin_of_current(shelf, name)
+    if origin is not None and not shelf.store.writable:
+        return
+    try:
+        _admit_new_content(folder, shelf, change, replaces=origin == ORIGIN)
+    except (BundleError, EngineError):
+        if origin is None:
+            raise
+
+
+def _admit_new_content(folder: Path, shelf: Shelf, change: Change, *, replaces: bool) -> None:
     with map_os_errors(f"reading {folder}"):
         digest = parse_manifest((folder / MANIFEST_NAME).read_bytes()).digest
     if shelf.store.row("SELECT 1 FROM arrivals WHERE kind = ? AND digest = ?", (ORIGIN, digest)):
         return
-    name = folder.name
-    origin = _origin_of_current(shelf, name)
-    if origin is not None and not shelf.store.writable:
-        return
-    terms = Terms(origin=ORIGIN, arrival=(ORIGIN, digest), replaces=origin == ORIGIN)
-    change = replace(change, because="shipped with vsat")
-    try:
-        shelf.add(read_submission(name, folder, None), change, terms)
-    except EngineError:
-        if origin is None:
-            raise
+    submission = read_submission(folder.name, folder, None)
+    terms = Terms(origin=ORIGIN, arrival=(ORIGIN, digest), replaces=replaces)
+    shelf.add(submission, replace(change, because="shipped with vsat"), terms)
 
 
 def _origin_of_current(shelf: Shelf, name: str) -> str | None:

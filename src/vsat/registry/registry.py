@@ -60,6 +60,7 @@ class ModelRegistry:
     ) -> None:
         path = settings.home(registry_path)
         self._old_form, self.home = legacy.locate(path)
+        self._old_form_named = self._old_form == path  # not just found in the folder
         self._clock = clock
         self._package_folder = package_folder
         self._ready: set[str] = set()  # ids that need nothing before they are read
@@ -316,7 +317,8 @@ class ModelRegistry:
         """Let in what comes by itself: an old registry, and the packaged model at its first use."""
         if self._old_form is not None:
             path, self._old_form = self._old_form, None
-            legacy.import_once(path, self._shelf, self._change("import", f"from {path}"))
+            change = self._change("import", f"from {path}")
+            legacy.import_once(path, self._shelf, change, named=self._old_form_named)
         if name == packaged.DEFAULT_MODEL_ID and name not in self._ready:
             packaged.admit(self._package_folder / name, self._shelf, self._change("register"))
             self._ready.add(name)

@@ -67,14 +67,17 @@ class Shelf:
             Its number; 0 if it arrives by itself and has done so before.
 
         Raises:
+            UsageError: the id differs from another only in case or composition.
             DamagedError: the submitted bundle's digests don't fit.
             SelfTestError: it would become current and doesn't work.
             StorageError: the disk is full, read-only or out of reach.
         """
         self.store.check_writable()
         name = submission.manifest.id
-        found = self.store.row("SELECT last_version FROM models WHERE model_id = ?", (name,))
-        expected = max((found[0] if found else 0) + 1, terms.at_least)
+        found = self.store.row(catalogue.LIKE_IT, (catalogue.folded(name),))
+        if found:
+            catalogue.check_not_confusable(name, found)
+        expected = max((found[1] if found else 0) + 1, terms.at_least)
         staged = staging.stage(submission, expected, self.folder, self._find_equal)
         try:
             if terms.replaces or terms.must_work or not found:

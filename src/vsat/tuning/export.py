@@ -1,6 +1,7 @@
 """From a trained network to a bundle: 8-bit weights, an ONNX graph of the same, a manifest."""
 
 import copy
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,21 +55,18 @@ def export_bundle(
 
 def to_onnx(network: nn.Module) -> onnx.ModelProto:
     """The network as a self-contained graph, `mixture` to `estimates`, of any batch and length."""
-    import io
-
     traced = copy.deepcopy(network).eval()
     for module in traced.modules():
         if isinstance(module, Stft):
             module.as_convolution = True
             for name, value in list(module.named_buffers()):  # else their products are written out
                 module.register_buffer(name, value)
-    content = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of what it takes to be constant
         torch.onnx.export(
             traced,
             (torch.randn(2, 24_000),),
-            content,
+            Path(folder, "model.onnx"),
             input_names=["mixture"],
             output_names=["estimates"],
             dynamic_axes={
@@ -79,7 +77,7 @@ def to_onnx(network: nn.Module) -> onnx.ModelProto:
             do_constant_folding=False,  # keeps the weights under their own names
             dynamo=False,
         )
-    graph = onnx.load_from_string(content.getvalue())
+        graph = onnx.load(Path(folder, "model.onnx"))
     onnx.checker.check_model(graph)
     return graph
 

@@ -135,7 +135,7 @@ class Mixer:
         references[1, :start] = 0
 
     def _in_room(self, references: np.ndarray) -> np.ndarray:
-        room = self._rooms[self._random.integers(len(self._rooms))]  # (positions, taps)
+        room = self._rooms[int(self._random.integers(len(self._rooms)))]  # (positions, taps)
         places = self._random.choice(len(room), size=len(references), replace=False)
         wet = [fftconvolve(r, room[p]) for r, p in zip(references, places, strict=True)]
         return np.stack([w[: self.length] for w in wet]).astype(np.float32)

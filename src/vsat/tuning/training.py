@@ -125,7 +125,8 @@ class Training:
             self._update_average()
         self.step += 1
         self._since_start += 1
-        self.audio_s += mixture.numel() / sample_rate
+        processes = distributed.get_world_size() if distributed.is_initialized() else 1
+        self.audio_s += processes * mixture.numel() / sample_rate
         self.train_s += time.perf_counter() - begin
         return float(loss.detach())
 

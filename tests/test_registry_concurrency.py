@@ -1,0 +1,193 @@
+"""Many processes and forks on one registry: nothing is lost, nothing doubled, all succeed."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from vsat.registry import ModelRegistry
+
+OTHER = {"task": "other"}
+PROCESSES = 32
+EACH = 3
+
+WRITER = """
+import sys
+from pathlib import Path
+from vsat.registry import ModelRegistry
+home, source, each = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+registry = ModelRegistry(home)
+for _ in range(each):
+    number = registry.register_model("shared", source, {"task": "other"})
+    registry.set_current_version("shared", number)
+    assert registry.get_model_path("shared").exists()
+    print(number)
+"""
+
+KILLED = """
+import sys
+from vsat.registry import ModelRegistry
+registry = ModelRegistry(sys.argv[1])
+print("ready", flush=True)
+while True:
+    number = registry.register_model("m", sys.argv[2], {"task": "other"})
+    registry.set_current_version("m", number)
+    if number > 2:
+        registry.delete_version("m", number - 1)
+"""
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def check_whole(home: Path) -> ModelRegistry:
+    database = sqlite3.connect(home / "registry.db")
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+    database.close()
+    registry = ModelRegistry(home)
+    assert registry.verify() == []
+    return registry
+
+
+def test_many_processes_register_at_once(tmp_path: Path) -> None:
+    home, sources = tmp_path / "home", []
+    for number in range(PROCESSES):
+        sources.append(tmp_path / f"{number}.bin")
+        sources[-1].write_bytes(b"content %d" % (number // 2))  # two of each, to be linked
+    running = [start(WRITER, home, source, EACH) for source in sources]
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:  # all of them make the database, too
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    given = []
+    for process in running:
+        output, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        given += [int(line) for line in output.split()]
+    assert sorted(given) == list(range(1, PROCESSES * EACH + 1))
+    registry = check_whole(home)
+    assert registry.list_models()["shared"]["versions_count"] == PROCESSES * EACH
+    assert list((home / "models").glob("*/.staging-*")) == []
+    rows = registry.history("shared")
+    changes = [row for row in rows if row["previous"] != row["current"]]
+    assert [row["previous"] for row in changes[1:]] == [row["current"] for row in changes[:-1]]
+
+
+def test_a_killed_process_leaves_a_whole_registry(tmp_path: Path) -> None:
+    home, source = tmp_path / "home", tmp_path / "m.bin"
+    source.write_bytes(b"x" * 100_000)
+    for attempt in range(8):
+        process = start(KILLED, home, source)
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.05 + 0.017 * attempt)  # each time at another place
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        registry = check_whole(home)
+        if "m" in registry.list_models():
+            assert registry.get_model_path("m").read_bytes() == source.read_bytes()
+        registry.register_model("after", source, OTHER)
+    for folder in (home / "models").glob("*/.staging-*"):
+        os.utime(folder, (0, 0))
+    registry = check_whole(home)
+    registry.remove_left_over()
+    registry.register_model("m", source, OTHER)  # takes away what is at its own number
+    recorded = {int(entry["version"]) for entry in registry.get_model_versions("m")}
+    assert {int(name) for name in os.listdir(home / "models" / "m")} == recorded
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_uses_the_registry_it_inherits(tmp_path: Path) -> None:
+    source = tmp_path / "m.bin"
+    source.write_bytes(b"x")
+    registry = ModelRegistry(tmp_path / "home")
+    registry.register_model("m", source, OTHER)
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            try:
+                number = registry.register_model("m", source, OTHER)
+                os._exit(0 if registry.get_model_path("m", number).exists() else 1)
+            except BaseException:
+                os._exit(2)
+        children.append(child)
+        registry.register_model("m", source, OTHER)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert registry.list_models()["m"]["versions_count"] == 9
+    registry.close()
+    check_whole(registry.home)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_forking_waits_for_another_threads_transaction(tmp_path: Path) -> None:
+    source = tmp_path / "m.bin"
+    source.write_bytes(b"x")
+    registry = ModelRegistry(tmp_path / "home")
+    done, failures = threading.Event(), []
+
+    def register_on() -> None:
+        try:
+            while not done.is_set():
+                registry.register_model("m", source, OTHER)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=register_on)
+    thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                try:
+                    registry.register_model("child", source, OTHER)
+                    os._exit(0)
+                except BaseException:
+                    os._exit(2)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
+    assert failures == []
+    assert registry.list_models()["child"]["versions_count"] == 10
+    check_whole(registry.home)
+
+
+def test_readers_work_while_others_write(tmp_path: Path) -> None:
+    source = tmp_path / "m.bin"
+    source.write_bytes(b"x")
+    registry = ModelRegistry(tmp_path / "home")
+    registry.register_model("shared", source, OTHER)
+    writers = [start(WRITER, tmp_path / "home", source, 10) for _ in range(3)]
+    for process in writers:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    seen = [0]
+    while any(process.poll() is None for process in writers):
+        record = registry.resolve("shared")
+        assert record.main_path.exists()
+        seen.append(record.version)
+    for process in writers:
+        assert process.communicate(timeout=60)[1] == ""
+        assert process.returncode == 0
+    assert registry.list_models()["shared"]["versions_count"] == 31
