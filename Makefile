@@ -3,8 +3,10 @@
 
 PYTHON ?= python3
 AUDIO ?= examples/two_voices.flac
-# Set it to torch==2.13.0+cpu, with PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu, where
-# the wheel of the default index would bring the libraries of a GPU along.
+SPEECH ?= ../shared/speech
+MINUTES ?= 60
+# One version for everybody. Where your index would bring the libraries of a GPU along and you have
+# none, name a build for processors instead.
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
@@ -12,13 +14,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export AUDIO
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test test-slow lint pack train package clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo               separate examples/two_voices.flac into the folder demo"
 	@echo "make demo AUDIO=path    separate a recording of your own"
 	@echo "make test               run the tests"
+	@echo "make test-slow          run the tests that take minutes, too"
+	@echo "make pack SPEECH=dir    pack training material into train/voices.zip"
+	@echo "make train MINUTES=60   train the default model on from where it stopped"
+	@echo "make package            make the packaged model from the training run"
 	@echo "make lint               check style and types"
 	@echo "make clean              remove what the others made, .venv too"
 
@@ -34,12 +40,30 @@ demo: .venv/.base
 	@echo "  $(BIN)/vsat doctor                         whether all is well"
 
 test: .venv/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.dev
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+pack: .venv/.dev
+	$(BIN)/python recipes/pack_material.py $(SPEECH) train/voices.zip
+
+# Begins with the state that is kept in the repository, unless a run stands in train/default.
+train: .venv/.dev
+	test -f train/voices.zip || $(MAKE) pack
+	mkdir -p train/default
+	test -f train/default/checkpoint.pt || cp recipes/state/* train/default/
+	OMP_WAIT_POLICY=passive $(BIN)/python recipes/train_default.py train/voices.zip train/default \
+		--config recipes/default.json --minutes $(MINUTES) --threads 1 --processes 2 \
+		--valid $(SPEECH)
+
+package: .venv/.dev
+	$(BIN)/python recipes/package_default.py train/default $(SPEECH)
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,6 @@ from bundles import write_bundle
 
 from vsat.bundle import Bundle, read_bundle
 from vsat.errors import (
-    BundleError,
     DamagedError,
     InUseError,
     ModelNotFoundError,
@@ -24,6 +23,7 @@ from vsat.errors import (
     SelfTestError,
     StorageError,
     UsageError,
+    VsatError,
 )
 from vsat.registry import ModelRegistry
 from vsat.registry.schema import LATEST
@@ -451,7 +451,7 @@ def test_the_true_self_test_is_the_default(tmp_path: Path) -> None:
     assert registry.register_model("toy", graph, {"sample_rate": 8_000}) == 1
     assert registry.resolve("toy").sources == 2  # as the graph's output says
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
-    with pytest.raises(BundleError.__mro__[1]):
+    with pytest.raises(VsatError):
         registry.register_model("bad", tmp_path / "bad.onnx", RATE)
     assert list(registry.list_models()) == ["toy"]
 

@@ -7,8 +7,6 @@ the directory. Whoever records the file elsewhere does so after that.
 import errno
 import hashlib
 import os
-import secrets
-import shutil
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -91,7 +89,7 @@ def sync_file(path: Path) -> None:
 
 def staging_name(near: Path) -> Path:
     """A name beside `near` that nobody else uses and that is known as unfinished."""
-    return near.parent / f"{STAGING_PREFIX}{secrets.token_hex(6)}-{near.name[-40:]}"
+    return near.parent / f"{STAGING_PREFIX}{os.urandom(6).hex()}-{near.name[-40:]}"
 
 
 @contextmanager
@@ -217,6 +215,7 @@ def remove_tree(path: Path) -> None:
 
 
 def _rmtree(path: Path, handler: object) -> None:
+    import shutil  # only here: it loads every compression there is
     import sys
 
     if sys.version_info >= (3, 12):
@@ -229,6 +228,8 @@ def free_bytes(path: Path) -> int:
     """Free space, in bytes, on the volume of the nearest folder that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
+    import shutil  # only here: it loads every compression there is
+
     return shutil.disk_usage(path).free
 
 

@@ -45,6 +45,8 @@ class OnnxRuntimeEngine:
     def __init__(self, bundle: Bundle, providers: Sequence[str], threads: int | None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only; they come back as exceptions anyway
+        # Weights in 8 bits are multiplied out; the arithmetic stays in f32.
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
         if threads:
             options.intra_op_num_threads = threads
         self._path = bundle.onnx_path

@@ -115,23 +115,37 @@ def schema_number(connection: sqlite3.Connection) -> int:
     Raises:
         RegistryError: it is newer than this vsat, or the file is not a registry.
     """
-    number = int(connection.execute("PRAGMA user_version").fetchall()[0][0])
+    number, n_tables, application = _header(connection)
     if number > LATEST:
         raise RegistryError(
             f"The registry was written by a newer vsat (schema {number}, this one reads {LATEST}).",
             hint="Upgrade vsat.",
         )
-    if number == 0:
-        foreign = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0] > 0
-    else:
-        found = connection.execute("PRAGMA application_id").fetchall()[0][0]
-        foreign = found != APPLICATION_ID
-    if foreign:
+    if (n_tables > 0) if number == 0 else (application != APPLICATION_ID):
         raise RegistryError(
             "The file registry.db belongs to another program.",
             hint="Choose another folder as VSAT_HOME.",
         )
     return number
+
+
+def _header(connection: sqlite3.Connection) -> list[int]:
+    """Schema, number of tables and program: all of one moment, as others may be migrating."""
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        return [
+            int(connection.execute(statement).fetchall()[0][0])
+            for statement in (
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+                "PRAGMA application_id",
+            )
+        ]
+    finally:
+        if alone and connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 def migrate(

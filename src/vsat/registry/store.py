@@ -8,6 +8,7 @@ can't be written is opened for reading only.
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +17,13 @@ from typing import Any
 
 from vsat.errors import RegistryError, StorageError, VsatError
 from vsat.files import map_os_errors
+from vsat.registry.forking import apart_from_forks
 from vsat.registry.schema import LATEST, migrate, schema_number
 
 BUSY_TIMEOUT_S = 60.0  # 32 processes that write at once, each with slow disk, wait less
 Row = tuple[Any, ...]
 
-# Held while writing and while forking, so that no child begins with a transaction half done.
-_writing = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_writing.acquire, after_in_parent=_writing.release, after_in_child=_writing.release
-    )
+_writing = threading.RLock()  # SQLite would have threads poll for their turn
 _inherited: list[sqlite3.Connection] = []  # SQLite forbids a child even to close these
 
 
@@ -80,10 +77,11 @@ class Store:
             RegistryError: the database is damaged or held by another process.
             StorageError: it can't be read.
         """
-        try:
-            return self._handle().connection.execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
+        with apart_from_forks:
+            try:
+                return self._handle().connection.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
 
     def row(self, statement: str, parameters: Sequence[object] = ()) -> Row | None:
         """The first row that a statement gives, or None.
@@ -106,7 +104,7 @@ class Store:
         self.check_writable()
         connection = self._handle().connection
         try:
-            with _writing:
+            with apart_from_forks, _writing:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -139,7 +137,8 @@ class Store:
     def _handle(self) -> _Handle:
         handle: _Handle | None = getattr(self._local, "handle", None)
         if handle is None or handle.process != os.getpid():
-            handle = self._open()
+            with apart_from_forks:
+                handle = self._open()
             self._local.handle = handle
             self._handles.add(handle)
         return handle
@@ -241,7 +240,17 @@ class Store:
 def _make_durable(connection: sqlite3.Connection) -> None:
     # SQLite before 3.51.3 can lose the log of a write-ahead database with several checkpointers.
     safe = sqlite3.sqlite_version_info >= (3, 51, 3)
-    wanted = "wal" if safe else "delete"
-    if connection.execute("PRAGMA journal_mode").fetchall()[0][0] != wanted:
-        connection.execute(f"PRAGMA journal_mode = {wanted}").fetchall()
+    _set_journal(connection, "wal" if safe else "delete")
     connection.execute(f"PRAGMA synchronous = {'FULL' if safe else 'EXTRA'}")
+
+
+def _set_journal(connection: sqlite3.Connection, wanted: str) -> None:
+    """Change the kind of journal; SQLite doesn't wait by itself for others that do so too."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while connection.execute("PRAGMA journal_mode").fetchall()[0][0] != wanted:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {wanted}").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)

@@ -44,6 +44,8 @@ def export_bundle(
     (folder / "model.onnx").write_bytes(graph.SerializeToString())
     if card:
         (folder / "README.md").write_text(card, encoding="utf-8")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors lets only the owner read
     files = {
         path.name: FileRecord(sha256_of(path), path.stat().st_size)
         for path in sorted(folder.iterdir())
