@@ -26,8 +26,6 @@ RATE = 8_000  # Hz
 
 
 def asteroid_network() -> torch.nn.Module:
-    from asteroid.masknn import TDConvNet
-    from asteroid.models.base_models import BaseEncoderMaskerDecoder
     from asteroid.models import ConvTasNet
 
     torch.manual_seed(0)

@@ -33,7 +33,7 @@ COMMANDS = {  # in the order of the help: name, module of this package
 
 
 @dataclass(frozen=True)
-class Session:
+class Invocation:
     """What the global options say.
 
     Attributes:
@@ -89,7 +89,7 @@ def vsat(context: click.Context, home: str | None, debug: bool) -> None:
     A model is named ID, for its current version, or ID@VERSION.
     """
     del debug  # looked at where errors end: in `run`
-    context.obj = Session(home)
+    context.obj = Invocation(home)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

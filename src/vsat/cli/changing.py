@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.output import json_option, print_json, say
 
 because_option: Callable[[Any], Any] = click.option(
@@ -18,13 +18,13 @@ because_option: Callable[[Any], Any] = click.option(
 @because_option
 @json_option
 @click.pass_obj
-def use(session: Session, model: str, because: str, as_json: bool) -> None:
+def use(invocation: Invocation, model: str, because: str, as_json: bool) -> None:
     """Make a version the one that is used where only the ID is named.
 
     The version is loaded and run once before, unless it was before; one that fails does not become
     current.
     """
-    registry = session.registry()
+    registry = invocation.registry()
     registry.set_current_version(model, because=because)
     record = registry.resolve(model)
     _conclude(record.model_id, record.version, as_json=as_json)
@@ -35,9 +35,9 @@ def use(session: Session, model: str, because: str, as_json: bool) -> None:
 @because_option
 @json_option
 @click.pass_obj
-def rollback(session: Session, model: str, because: str, as_json: bool) -> None:
+def rollback(invocation: Invocation, model: str, because: str, as_json: bool) -> None:
     """Make the version current that was so before; again leads further back."""
-    version = session.registry().rollback(model, because=because)
+    version = invocation.registry().rollback(model, because=because)
     _conclude(model, version, as_json=as_json)
 
 
@@ -46,11 +46,11 @@ def rollback(session: Session, model: str, because: str, as_json: bool) -> None:
 @because_option
 @json_option
 @click.pass_obj
-def rm(session: Session, model: str, because: str, as_json: bool) -> None:
+def rm(invocation: Invocation, model: str, because: str, as_json: bool) -> None:
     """Delete a version, never the current one. Its number is not used again."""
     from vsat.registry.reference import parse_reference
 
-    session.registry().delete_version(model, because=because)
+    invocation.registry().delete_version(model, because=because)
     if as_json:
         model_id, version = parse_reference(model)
         print_json({"model_id": model_id, "deleted_version": version})

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.failures import FAILED
 from vsat.cli.leftovers import find_leftovers, remove_leftover, split_by_use
 from vsat.cli.meter import meter
@@ -36,18 +36,18 @@ class Finding:
 @click.option("--fix", is_flag=True, help="Remove what was left unfinished and is not in use.")
 @json_option
 @click.pass_obj
-def doctor(session: Session, folders: Sequence[Path], fix: bool, as_json: bool) -> int:
+def doctor(invocation: Invocation, folders: Sequence[Path], fix: bool, as_json: bool) -> int:
     """Check the database, every file, the permissions, the free space and the engine.
 
     Looks for what an interrupted registration left, and in each FOLDER for what an interrupted
     separation did. Ends with 1 if something is bad.
     """
-    home = session.registry().home
+    home = invocation.registry().home
     checks: dict[str, Callable[[], Finding]] = {
         "folder": lambda: check_folder(home),
-        "database": lambda: check_database(session),
-        "files": lambda: check_files(session),
-        "unfinished": lambda: check_leftovers(session, folders, fix=fix),
+        "database": lambda: check_database(invocation),
+        "files": lambda: check_files(invocation),
+        "unfinished": lambda: check_leftovers(invocation, folders, fix=fix),
         "free space": lambda: check_space(home),
         "engine": check_engine,
     }
@@ -101,11 +101,11 @@ def find_writable(folder: Path) -> bool:
         return False
 
 
-def check_database(session: Session) -> Finding:
+def check_database(invocation: Invocation) -> Finding:
     """Whether the database is whole."""
     from vsat.registry.store import Store
 
-    registry = session.registry()
+    registry = invocation.registry()
     database = registry.home / DATABASE_NAME
     if not registry.home.exists():
         return Finding("database", "ok", "nothing is registered yet")
@@ -123,9 +123,9 @@ def check_database(session: Session) -> Finding:
     return Finding("database", "ok", f"{database} is whole")
 
 
-def check_files(session: Session) -> Finding:
+def check_files(invocation: Invocation) -> Finding:
     """Whether each registered file is what was recorded of it."""
-    registry = session.registry()
+    registry = invocation.registry()
     if not registry.home.exists():
         return Finding("files", "ok", "nothing is registered yet")
     damaged = registry.verify()
@@ -135,9 +135,9 @@ def check_files(session: Session) -> Finding:
     return Finding("files", "ok", f"all files of {count} versions are what was registered")
 
 
-def check_leftovers(session: Session, folders: Sequence[Path], *, fix: bool) -> Finding:
+def check_leftovers(invocation: Invocation, folders: Sequence[Path], *, fix: bool) -> Finding:
     """Whether something was left unfinished; removes it if asked to."""
-    registry = session.registry()
+    registry = invocation.registry()
     home = registry.home
     idle, used = split_by_use(find_leftovers(home, folders), home / DATABASE_NAME)
     if home.exists():

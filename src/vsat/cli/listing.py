@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.output import (
     json_option,
     print_fields,
@@ -27,9 +27,9 @@ SHOWN_ALREADY = {"description", "licence", "sample_rate", "sources", "task"}  # 
 @click.command(short_help="List the models.")
 @json_option
 @click.pass_obj
-def models(session: Session, as_json: bool) -> None:
+def models(invocation: Invocation, as_json: bool) -> None:
     """List the models, the version of each that is current, and how many there are."""
-    found = session.registry().list_models()
+    found = invocation.registry().list_models()
     if as_json:
         print_json(found)
     elif not found:
@@ -46,9 +46,9 @@ def models(session: Session, as_json: bool) -> None:
 @click.argument("model", metavar="ID[@VERSION]")
 @json_option
 @click.pass_obj
-def show(session: Session, model: str, as_json: bool) -> None:
+def show(invocation: Invocation, model: str, as_json: bool) -> None:
     """Show what is known of a version; without one, of the current one, and list all."""
-    registry = session.registry()
+    registry = invocation.registry()
     record = registry.resolve(model)
     manifest = _manifest(registry, record)
     versions = [] if "@" in model else registry.records(record.model_id)
@@ -142,9 +142,9 @@ def _print_versions(records: "list[VersionRecord]") -> None:
 @click.argument("model", metavar="[ID]", required=False)
 @json_option
 @click.pass_obj
-def history(session: Session, model: str | None, as_json: bool) -> None:
+def history(invocation: Invocation, model: str | None, as_json: bool) -> None:
     """Show what was done, of one model or of all: the oldest first."""
-    events = session.registry().history(model)
+    events = invocation.registry().history(model)
     if as_json:
         print_json(events)
         return

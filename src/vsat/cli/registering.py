@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.output import json_option, print_json, say
 from vsat.errors import UsageError
 
@@ -35,7 +35,7 @@ from vsat.errors import UsageError
 @json_option
 @click.pass_obj
 def register(
-    session: Session,
+    invocation: Invocation,
     /,
     model_id: str,
     path: Path,
@@ -50,7 +50,7 @@ def register(
     (batch, samples) and gives `estimates` (batch, sources, samples), or with --task other any
     file. The first version of a model becomes current at once.
     """
-    registry = session.registry()
+    registry = invocation.registry()
     version = registry.register_model(model_id, path, collect(metadata, named))
     if not as_json:
         click.echo(f"{model_id}@{version}")

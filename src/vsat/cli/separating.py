@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.failures import FAILED, explain, report
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, one_line, print_json, print_table, say, warn
@@ -60,7 +60,7 @@ class Job:
 @json_option
 @click.pass_obj
 def separate(
-    session: Session,
+    invocation: Invocation,
     files: Sequence[Path],
     output: Path | None,
     model: str | None,
@@ -79,7 +79,7 @@ def separate(
     """
     jobs = plan(files, output)
     with meter("Loading the model"):
-        separator = _open_separator(session, model, engine, precision, threads)
+        separator = _open_separator(invocation, model, engine, precision, threads)
     done: list[dict[str, Any]] = []
     failed: list[tuple[Job, Exception]] = []
     for job in jobs:
@@ -120,14 +120,14 @@ def plan(files: Sequence[Path], output: Path | None) -> list[Job]:
 
 
 def _open_separator(
-    session: Session, model: str | None, engine: str, precision: str, threads: int | None
+    invocation: Invocation, model: str | None, engine: str, precision: str, threads: int | None
 ) -> "VoiceSeparator":
     from vsat.registry import DEFAULT_MODEL_ID
     from vsat.separator import VoiceSeparator
 
     return VoiceSeparator(
         model or DEFAULT_MODEL_ID,
-        registry=session.registry(),
+        registry=invocation.registry(),
         engine=engine,
         precision=precision,
         threads=threads,

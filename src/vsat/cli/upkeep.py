@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vsat.cli.application import Session
+from vsat.cli.application import Invocation
 from vsat.cli.failures import NOT_TRUSTED
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, print_json, print_table, say, size_text
@@ -23,12 +23,12 @@ FileKey = tuple[int, int]  # device and inode: the same for all hard links of on
 @click.argument("model", metavar="[ID[@VERSION]]", required=False)
 @json_option
 @click.pass_obj
-def verify(session: Session, model: str | None, as_json: bool) -> int:
+def verify(invocation: Invocation, model: str | None, as_json: bool) -> int:
     """Read every registered file again, of all models or of one, and compare the digests.
 
     Ends with 3 if one of them is damaged or missing.
     """
-    registry = session.registry()
+    registry = invocation.registry()
     with meter("Verifying") as progress:
         damaged = registry.verify(model, progress=progress)
     if as_json:
@@ -63,12 +63,12 @@ class Usage:
 @click.command(short_help="Show the room that each version takes.")
 @json_option
 @click.pass_obj
-def df(session: Session, as_json: bool) -> None:
+def df(invocation: Invocation, as_json: bool) -> None:
     """Show the room that each version takes. Equal files of versions are kept, and count, once.
 
     The column "alone" is what deleting the version would free.
     """
-    registry = session.registry()
+    registry = invocation.registry()
     usages, total_bytes = measure(registry)
     if as_json:
         versions = [vars(usage) for usage in usages]

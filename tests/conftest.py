@@ -1,0 +1,29 @@
+"""What all tests share: a home of their own, and where the real voices are."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_home(tmp_path_factory):
+    """No test touches the home of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VSAT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def mixtures():
+    """The renderer of the listed mixtures of real voices; tests are skipped where it is absent."""
+    if not (SPEECH / "mixtures.csv").exists():
+        pytest.skip("no real voices beside this checkout")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SPEECH))
+        import mixtures
+
+        yield mixtures
+        sys.modules.pop("mixtures")

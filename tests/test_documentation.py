@@ -1,0 +1,51 @@
+"""What the README and the docstrings say is so."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vsat.cli.application import COMMANDS, vsat
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["vsat.metrics", "vsat.progress", "vsat.separator"])
+def test_examples_in_docstrings_hold(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_the_python_of_the_readme_runs(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    environment = {"VSAT_HOME": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'current_version': 1" in done.stdout
+
+
+def test_the_readme_names_every_command_and_no_other():
+    named = set(re.findall(r"^ +vsat ([a-z]+)|`vsat ([a-z]+)", README, re.MULTILINE))
+    assert {one or other for one, other in named} == set(COMMANDS)
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name):
+    answer = CliRunner().invoke(vsat, [name, "--help"])
+    assert answer.exit_code == 0
+    assert name in answer.output
