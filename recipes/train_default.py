@@ -32,6 +32,8 @@ N_ROOMS = 60  # simulated before the run; about ten seconds
 def main() -> None:
     arguments = parsed()
     arguments.run.mkdir(parents=True, exist_ok=True)
+    if torch.cuda.is_available():
+        arguments.processes = 1  # one graphics card is faster than any number of cores
     if arguments.processes == 1:
         train(0, arguments)
         return
