@@ -56,6 +56,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="another learning rate")
     parser.add_argument("--threads", type=int, help="of each process")
     parser.add_argument("--processes", type=int, default=1, help="that share their weights")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="count minutes of processor time instead"
+    )
     parser.add_argument("--share", type=int, default=16, help="steps between sharing weights")
     return parser.parse_args()
 
@@ -94,7 +97,8 @@ def opened(arguments: argparse.Namespace) -> tuple[Training, MixingConfig]:
 
 
 def run(training: Training, source: Prefetched, arguments: argparse.Namespace, rank: int) -> None:
-    begin = reported = scored = time.monotonic()
+    clock = time.process_time if arguments.processor_time else time.monotonic
+    begin = reported = scored = clock()
     losses: list[float] = []
     left = 1.0
     while left > 0:
@@ -103,7 +107,7 @@ def run(training: Training, source: Prefetched, arguments: argparse.Namespace, r
         if training.step % arguments.share:
             continue
         training.share()
-        now = time.monotonic()
+        now = clock()
         left = agreed(1 - (now - begin) / (arguments.minutes * 60))
         if rank == 0 and now - reported >= arguments.report:
             reported = now
