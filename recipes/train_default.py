@@ -90,7 +90,7 @@ def opened(arguments: argparse.Namespace) -> tuple[Training, MixingConfig]:
     checkpoint = arguments.run / "checkpoint.pt"
     if not checkpoint.exists():
         return Training(TrainingConfig(**settings["training"]), device), mixing
-    changes = {"batch_size": settings["training"]["batch_size"]}
+    changes = {name: settings["training"][name] for name in ("batch_size", "warm_up_steps")}
     if arguments.rate:
         changes["learning_rate"] = arguments.rate
     return Training.resume(checkpoint, device, **changes), mixing
@@ -137,7 +137,7 @@ def report(
         "train_s": round(training.train_s),
         "audio_h": round(training.audio_s / 3600, 2),
         "audio_s_per_s": round(training.audio_s / training.train_s, 1),
-        "loss_db": round(float(np.mean(losses)), 3),
+        "loss_db": round(float(np.mean(losses)), 3) if losses else None,
     }
     if valid:
         row["valid_db"] = round(score(training, valid, arguments.rows), 3)
