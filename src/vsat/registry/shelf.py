@@ -120,29 +120,27 @@ class Shelf:
 
     def left_over(self) -> list[Path]:
         """Folders that crashed runs left: unfinished ones, and places that have no record."""
-        found = staging.abandoned(self.folder)
-        models = self.store.rows("SELECT model_key, model_id, last_version FROM models")
-        for key, name, last_version in models:
-            recorded = {
-                str(number)
-                for (number,) in self.store.rows(
-                    "SELECT version FROM versions WHERE model_key = ?", (key,)
-                )
-            }
-            # A number above the last one may be a registration that is not committed yet.
-            found += [
-                path
-                for path in _numbered(self.folder / name)
-                if path.name not in recorded and int(path.name) <= last_version
-            ]
-        return sorted(found)
+        if not self.store.writable:
+            return self._find_left_over()
+        with self.store.writing():  # so that no version is in its place and not yet recorded
+            return self._find_left_over()
 
     def remove_left_over(self) -> list[Path]:
         """Remove what `left_over` names, and return it."""
-        found = self.left_over()
-        for path in found:
+        with self.store.writing():
+            found = self._find_left_over()
+            doomed = [staging.set_aside(path) for path in found]
+        for path in doomed:
             staging.discard(path)
         return found
+
+    def _find_left_over(self) -> list[Path]:
+        found = staging.abandoned(self.folder)
+        for key, name in self.store.rows("SELECT model_key, model_id FROM models"):
+            rows = self.store.rows("SELECT version FROM versions WHERE model_key = ?", (key,))
+            recorded = {str(number) for (number,) in rows}
+            found += [p for p in _numbered(self.folder / name) if p.name not in recorded]
+        return sorted(found)
 
     def has_versions(self) -> bool:
         """Whether there is any version's folder, recorded or not."""

@@ -90,13 +90,18 @@ def move_in(folder: Path, place: Path) -> Path | None:
     Raises:
         OSError: it can't be renamed.
     """
-    left_over = None
-    if os.path.lexists(place):
-        left_over = staging_name(place)
-        place.rename(left_over)
+    left_over = set_aside(place) if os.path.lexists(place) else None
     folder.rename(place)
     sync_directory(place.parent)
     return left_over
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a folder a name that says it is unfinished; return that, or its own if it can't be."""
+    if not folder.name.startswith(STAGING_PREFIX):
+        with suppress(OSError):
+            return folder.rename(staging_name(folder))
+    return folder
 
 
 def discard(folder: Path) -> None:
