@@ -404,6 +404,22 @@ def test_what_crashes_left_is_named_and_removed(
 # The self-test.
 
 
+def test_a_version_may_become_current_in_the_step_that_registers_it(
+    registry: ModelRegistry, source: Callable[..., Path], tester: SelfTest
+) -> None:
+    registry.register_model("voices", source(b"one", "v.onnx"), RATE)
+    two = source(b"two", "v.onnx")
+    assert registry.register_model("voices", two, RATE, make_current=True) == 2
+    assert registry.resolve("voices").version == 2
+    assert [row["action"] for row in registry.history("voices")] == ["register", "register"]
+    assert registry.rollback("voices") == 1
+    tester.refused = {b"bad"}
+    with pytest.raises(SelfTestError):
+        registry.register_model("voices", source(b"bad", "v.onnx"), RATE, make_current=True)
+    assert registry.list_models() == {"voices": {"current_version": 1, "versions_count": 2}}
+    check_whole(registry)
+
+
 def test_only_what_works_becomes_current(
     registry: ModelRegistry, source: Callable[..., Path], tester: SelfTest
 ) -> None:

@@ -18,7 +18,7 @@ from vsat.registry.reference import (
     no_such_version,
     parse_reference,
 )
-from vsat.registry.shelf import SelfTest, Shelf
+from vsat.registry.shelf import SelfTest, Shelf, Terms
 from vsat.registry.store import Store
 from vsat.registry.verification import Damage, Verification
 
@@ -71,7 +71,12 @@ class ModelRegistry:
         return f"ModelRegistry({str(self.home)!r})"
 
     def register_model(
-        self, model_id: str, model_path: str | Path, metadata: Mapping[str, Any] | None = None
+        self,
+        model_id: str,
+        model_path: str | Path,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        make_current: bool = False,
     ) -> int:
         """Add a version; a model's first one becomes current, later ones don't by themselves.
 
@@ -81,6 +86,7 @@ class ModelRegistry:
             metadata: whatever JSON can hold; kept as given. For a bare graph it must give
                 `sample_rate` (Hz), and `sources` where the graph doesn't fix them; it may give
                 `licence` and `description`. None or empty for a bundle: its own are kept.
+            make_current: make it the current version in the same step: both happen, or neither.
 
         Returns:
             The version's number: one more than the last one that this model ever had.
@@ -96,7 +102,8 @@ class ModelRegistry:
             raise UsageError("A new version's number can't be chosen.", hint=f"Write {name!r}.")
         submission = read_submission(name, model_path, metadata)
         self._prepare(name)
-        return self._shelf.add(submission, self._change("register"))
+        terms = Terms(replaces=make_current)
+        return self._shelf.add(submission, self._change("register"), terms)
 
     def get_model_path(self, model_id: str, version: int | None = None) -> Path:
         """The file that an engine opens, of the current version or of the one named.
