@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from vsat.errors import RegistryError, StorageError, VsatError
-from vsat.files import map_os_errors
+from vsat.files import check_free_space, map_os_errors, replace_atomically
 from vsat.registry.forking import apart_from_forks
 from vsat.registry.schema import LATEST, migrate, schema_number
 
 BUSY_TIMEOUT_S = 60.0  # 32 processes that write at once, each with slow disk, wait less
 MAX_JOURNAL_BYTES = 1 << 20  # kept between changes; most need a few pages of 4 KiB
+Connection = sqlite3.Connection
 Row = tuple[Any, ...]
 
 _writing = threading.RLock()  # SQLite would have threads poll for their turn
@@ -52,6 +53,7 @@ class Store:
         path: of the database; its folder is made when needed.
         now: the time as text.
         before_first: called under the lock before the tables of a new database are made.
+        particulars_of: what the folder of a version, by id and number, says beyond the database.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class Store:
         path: Path,
         now: Callable[[], str],
         before_first: Callable[[], None] = lambda: None,
+        particulars_of: Callable[[str, int], str | None] = lambda *_: None,
     ) -> None:
         self.path = path
         self._now = now
         self._before_first = before_first
+        self._particulars_of = particulars_of
         self._local = threading.local()
         self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
 
@@ -113,6 +117,24 @@ class Store:
                 finally:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def copy_to(self, target: Path) -> None:
+        """Write a consistent copy of the database, durably, also while others write.
+
+        Raises:
+            RegistryError: the database is damaged.
+            StorageError: the copy can't be written.
+        """
+        check_free_space(target.parent, self.path.stat().st_size)
+        try:
+            with replace_atomically(target) as staged:
+                source = self._connect(self._readable_uri())
+                try:
+                    _copy(source, staged)
+                finally:
+                    source.close()
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
@@ -167,7 +189,13 @@ class Store:
         try:
             _make_durable(handle.connection)
             with _writing:
-                migrate(handle.connection, self._now(), before_first=self._before_first)
+                migrate(
+                    handle.connection,
+                    self._now(),
+                    before_first=self._before_first,
+                    before_upgrade=self._keep_copy,
+                    particulars_of=self._particulars_of,
+                )
             handle.connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             handle.close()
@@ -180,12 +208,17 @@ class Store:
             migrate(handle.connection, self._now())
             return handle
         handle = _Handle(self._connect(self._readable_uri()), writable=False)
-        if schema_number(handle.connection) < LATEST:
-            raise RegistryError(
-                f"The registry in {self.path.parent} has an older form and can't be written to.",
-                hint="Make its folder writable once, so that it can be upgraded.",
-            )
+        if schema_number(handle.connection) < LATEST:  # it is upgraded in memory, for this process
+            copy = _Handle(self._connect("file::memory:"), writable=False)
+            handle.connection.backup(copy.connection)
+            handle.close()
+            migrate(copy.connection, self._now(), particulars_of=self._particulars_of)
+            return copy
         return handle
+
+    def _keep_copy(self, number: int) -> None:
+        """Keep the database as it is before an upgrade, beside it."""
+        self.copy_to(self.path.with_name(f"{self.path.name}.schema-{number}"))
 
     def _readable_uri(self) -> str:
         uri = self.path.as_uri() + "?mode=ro"
@@ -214,7 +247,8 @@ class Store:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return RegistryError(
                 f"The registry's database {place} is damaged ({error}).",
-                hint="Put a backup of that file back; the folders under 'models' are untouched.",
+                hint="Make a new one from the folders of the versions: `vsat doctor --rebuild`. "
+                "Or get a backup back: `vsat restore`.",
             )
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return RegistryError(
@@ -236,6 +270,15 @@ class Store:
                 hint="Check the folder's permissions and its disk.",
             )
         return RegistryError(f"The registry's database {place} failed ({error}).")
+
+
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file that needs no other
+    finally:
+        copy.close()
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:
