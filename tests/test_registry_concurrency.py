@@ -32,7 +32,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 registry = ModelRegistry(home)
 for turn in range(each):
-    number = registry.register_model("shared", source, {"task": "other"}, make_current=turn % 2 == 1)
+    at_once = turn % 2 == 1
+    number = registry.register_model("shared", source, {"task": "other"}, make_current=at_once)
     registry.set_current_version("shared", number)
     assert registry.get_model_path("shared").exists()
     assert registry.list_models()["shared"]["versions_count"] > turn

@@ -87,6 +87,21 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing; each name is durable.
+
+    Raises:
+        OSError: one can't be made.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync_directory(folder.parent)
+
+
 def staging_name(near: Path) -> Path:
     """A name beside `near` that nobody else uses and that is known as unfinished."""
     return near.parent / f"{STAGING_PREFIX}{os.urandom(6).hex()}-{near.name[-40:]}"

@@ -100,7 +100,7 @@ class Nursery:
         return found
 
     def trace(self, home: Path, *arguments: object) -> tuple[Outcome, list[Point]]:
-        """Run a command; give the calls that changed something under the home."""
+        """Run a command; give the calls that changed the home or the folder that it is in."""
         names = ",".join(f"?{name}" for name in CHANGING)
         outcome = self._traced([f"trace={names}"], [str(argument) for argument in arguments])
         return outcome, points_in(self._trace.read_text(errors="replace"), home)
@@ -160,7 +160,7 @@ class Nursery:
 
 
 def points_in(trace: str, home: Path) -> list[Point]:
-    """The calls in what strace wrote that changed something under a folder."""
+    """The calls in what strace wrote that changed a home or the folder that it is in."""
     counts: Counter[str] = Counter()
     points = []
     for line in trace.splitlines():
@@ -171,6 +171,7 @@ def points_in(trace: str, home: Path) -> list[Point]:
         counts[name] += 1
         opens = name in ("open", "openat")
         changes = not opens or "O_CREAT" in rest or "O_TRUNC" in rest
-        if changes and f"{home}" in rest:
-            points.append(Point(name, counts[name], line.replace(str(home), "HOME")[:200]))
+        if changes and f"{home.parent}" in rest:
+            shown = line.replace(f"{home}", "HOME").replace(f"{home.parent}", "PLACE")
+            points.append(Point(name, counts[name], shown[:400]))
     return points

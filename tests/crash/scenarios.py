@@ -116,7 +116,8 @@ class Trial:
         self._nursery = nursery
         self._scenario = scenario
         self._prepared = folder / "prepared"
-        self._home = folder / "home"
+        self._home = folder / "place" / "home"
+        self._home.parent.mkdir(exist_ok=True)
         sources = folder / "sources"
         for path in (self._prepared, self._home):
             shutil.rmtree(path, ignore_errors=True)

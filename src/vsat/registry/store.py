@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vsat.errors import RegistryError, StorageError, VsatError
-from vsat.files import check_free_space, map_os_errors, replace_atomically
+from vsat.files import check_free_space, make_folders, map_os_errors, replace_atomically
 from vsat.registry.forking import apart_from_forks
 from vsat.registry.schema import LATEST, migrate, schema_number
 
@@ -176,7 +176,7 @@ class Store:
         folder = self.path.parent
         with map_os_errors(f"opening the registry in {folder}"):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folders(folder)
             except OSError:
                 if folder.exists():
                     raise
