@@ -25,7 +25,7 @@ from vsat.errors import (
     UsageError,
     VsatError,
 )
-from vsat.registry import ModelRegistry
+from vsat.registry import ModelRegistry, staging
 from vsat.registry.schema import LATEST
 
 OTHER = {"task": "other"}
@@ -391,14 +391,35 @@ def test_what_crashes_left_is_named_and_removed(
     registry.delete_version("m", 2)
     folder = registry.home / "models" / "m"
     (folder / "2").mkdir()  # deleted from the database, then the power went
-    (folder / "3").mkdir()  # perhaps being registered just now
-    (folder / ".staging-young").mkdir()  # likewise
+    (folder / "3").mkdir()  # in its place, but the power went before it was recorded
+    (folder / ".staging-young").mkdir()  # perhaps being registered just now
     (folder / ".staging-old").mkdir()
     os.utime(folder / ".staging-old", (0, 0))
-    expected = [folder / ".staging-old", folder / "2"]
+    expected = [folder / ".staging-old", folder / "2", folder / "3"]
     assert registry.left_over() == expected
     assert registry.remove_left_over() == expected
-    assert sorted(os.listdir(folder)) == [".staging-young", "1", "3"]
+    assert sorted(os.listdir(folder)) == [".staging-young", "1"]
+
+
+def test_what_is_being_registered_is_not_left_over(
+    registry: ModelRegistry, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register_model("m", source(b"one"), OTHER)
+    found: list[list[Path]] = []
+    looking = threading.Thread(target=lambda: found.append(registry.remove_left_over()))
+    move_in = staging.move_in
+
+    def move_in_and_wait(folder: Path, place: Path) -> Path | None:
+        moved = move_in(folder, place)
+        looking.start()
+        looking.join(0.2)
+        return moved
+
+    monkeypatch.setattr(staging, "move_in", move_in_and_wait)
+    assert registry.register_model("m", source(b"two"), OTHER) == 2
+    looking.join()
+    assert found == [[]]
+    check_whole(registry)
 
 
 # The self-test.
@@ -934,7 +955,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from vsat.errors import StorageError
-from vsat.registry import ModelRegistry
+from vsat.registry import ModelRegistry, staging
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
