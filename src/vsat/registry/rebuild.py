@@ -194,7 +194,7 @@ def _shipped_digest(folder: Path) -> str | None:
 
 def _put_in_place(staged: Path, database: Path) -> Path | None:
     kept = None
-    if database.exists():
+    if database.exists() and database.stat().st_size:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         kept = database.with_name(f"{database.name}.damaged-{stamp}")
         for end in _ENDS[1:] + _ENDS[:1]:  # the log first: without it the rest is an older state
