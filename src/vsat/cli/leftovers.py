@@ -14,7 +14,8 @@ PROCESSES = Path("/proc")
 
 def find_leftovers(home: Path, folders: Iterable[Path] = ()) -> list[Path]:
     """Unfinished files and folders of a registry, and in folders that voices were written to."""
-    patterns = [(home, "*/*/"), (home, "*/"), (home, ""), *((folder, "") for folder in folders)]
+    depths = ("*/*/*/", "*/*/", "*/", "")  # a version, a model, all models, the home
+    patterns = [*((home, depth) for depth in depths), *((folder, "") for folder in folders)]
     found = {
         path for folder, depth in patterns for path in folder.glob(f"{depth}{STAGING_PREFIX}*")
     }
