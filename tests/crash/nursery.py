@@ -18,7 +18,7 @@ from pathlib import Path
 LOADED_BEFORE = (
     "shutil", "tempfile", "logging", "hashlib", "vsat.cli.application", "vsat.cli.changing",
     "vsat.cli.doctor", "vsat.cli.listing", "vsat.cli.registering", "vsat.cli.upkeep",
-    "vsat.registry.registry",
+    "vsat.registry.registry", "vsat.registry.upkeep",
 )  # fmt: skip
 PR_SET_PTRACER = 0x59616D61
 ANYBODY = ctypes.c_ulong(-1)
@@ -31,6 +31,22 @@ def run_vsat(arguments):
     sys.stdout.flush()
     gc.collect()  # closes the connections, as the end of a process does
     return code
+
+
+def run_upkeep(given):
+    """Call a method of the registry's upkeep, and end as a command does."""
+    from vsat.cli.failures import report
+    from vsat.registry import ModelRegistry
+
+    home, method, *arguments = given
+    registry = ModelRegistry(home)
+    try:
+        getattr(registry.upkeep, method)(*arguments)
+    except Exception as error:
+        return report(error)
+    finally:
+        registry.close()
+    return 0
 
 
 def print_state(home):
@@ -69,7 +85,7 @@ def live(request, gate):
     if request["waits"]:
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYBODY, 0, 0, 0)
         os.read(gate, 1)
-    what = {"vsat": run_vsat, "state": print_state}[request["what"]]
+    what = {"vsat": run_vsat, "upkeep": run_upkeep, "state": print_state}[request["what"]]
     return what(request["with"])
 
 
