@@ -44,8 +44,7 @@ class Listing:
             f"{records.LISTED}{where} ORDER BY v.version LIMIT ? OFFSET ?",
             [*bound, *page(limit, offset)],
         )
-        folder = str(self._folder / wanted.model_id)
-        return [records.listed_from(row, folder) for row in rows]
+        return records.listed_from(rows, str(self._folder / wanted.model_id))
 
     def records(
         self,

@@ -3,6 +3,7 @@
 import json
 import os
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,15 +90,18 @@ def record_from(row: tuple[Any, ...], models_folder: Path) -> VersionRecord:
     return VersionRecord(path=path, **found)
 
 
-def listed_from(row: tuple[Any, ...], model_folder: str) -> dict[str, Any]:
-    """What lists give of a version, from a row of `LISTED`."""
-    version, main_name, metadata, created_at = row
-    return {
-        "version": version,
-        "path": f"{model_folder}{os.sep}{version}{os.sep}{main_name}",
-        "metadata": json.loads(metadata),
-        "created_at": created_at,
-    }
+def listed_from(rows: Sequence[tuple[Any, ...]], model_folder: str) -> list[dict[str, Any]]:
+    """What lists give of versions, from rows of `LISTED`."""
+    metadata = json.loads(f"[{','.join(row[2] for row in rows)}]")  # at once: half of the time
+    return [
+        {
+            "version": version,
+            "path": f"{model_folder}{os.sep}{version}{os.sep}{main_name}",
+            "metadata": given,
+            "created_at": created_at,
+        }
+        for (version, main_name, _, created_at), given in zip(rows, metadata, strict=True)
+    ]
 
 
 def folded(model_id: str) -> str:
