@@ -99,7 +99,7 @@ class Ours:
             "register": self.register,
             "register, then use": self.register_then_use,
             "read": self.registry.get_model_path,
-            "list": self.registry.get_model_versions,
+            "list": lambda name: self.registry.get_model_versions(name, limit=LISTED),
         }
         took = []
         for _ in range(times):
@@ -167,24 +167,40 @@ def beside(peer: Peer, ours: Ours, runs: int) -> None:
 
 def report(title: str, our_s: list[float], its_s: list[float], other: str) -> None:
     ours = f"{summary([1e3 * s for s in our_s])} ms"
-    print(f"  {title:28} vsat {ours:38} {other} {summary([1e3 * s for s in its_s])} ms", end="")
-    print(f"   {median(its_s) / median(our_s):.1f} times", flush=True)
+    print(f"  {title:27} vsat {ours:38} {other} {summary([1e3 * s for s in its_s])} ms", end="")
+    print(f"   {median(its_s) / median(our_s):.2f} times", flush=True)
+
+
+def syncs(folder: Path) -> list[float]:
+    """Milliseconds that the disk takes to make small new files durable."""
+    took = []
+    for number in range(20):
+        with open(folder / f"sync{number}", "xb") as file:
+            file.write(os.urandom(4096))
+            file.flush()
+            begin = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(1e3 * (time.perf_counter() - begin))
+    return took
 
 
 def at_many(few: Ours, many: Ours, runs: int) -> None:
     many.register("huge")
     fill(many.registry, "huge", MANY)
+    print(f"  Beside a model of {MANY:,} versions in the same registry:")
     for work, times in (("register", 1), ("read", 20), ("list", 1)):
         few_s, many_s = [], []
         for _ in range(runs):
             few_s += few.took(work, "many" if work == "list" else "m", times)
             many_s += many.took(work, "many" if work == "list" else "m", times)
-        report(f"{work} at {LISTED:,} and {MANY:,}", many_s, few_s, "few")
-    few_s, many_s = [], []
-    for _ in range(runs):
-        few_s += few.took("read", "many", 20)
-        many_s += many.took("read", "huge", 20)
-    report("read of the model itself", many_s, few_s, "few")
+        report(work, many_s, few_s, "without")
+    print(f"  Of the model of {MANY:,} versions itself:")
+    for work, times in (("register", 1), ("read", 20), ("list", 1)):
+        few_s, many_s = [], []
+        for _ in range(runs):
+            few_s += few.took(work, "many", times)
+            many_s += many.took(work, "huge", times)
+        report(work, many_s, few_s, "with 1,000")
 
 
 def start_up(programs: Path, home: Path, runs: int) -> None:
@@ -228,7 +244,8 @@ def main() -> None:
         (folder / "model.bin").write_bytes(b"x" * 2048)
         peer = Peer(programs / "python", folder)
         few, many = Ours(folder), Ours(folder / "many")
-        print(f"{describe()}, MLflow {peer.version}, SQLite {sqlite3.sqlite_version}, {folder}")
+        print(f"{describe()}, MLflow {peer.version}, SQLite {sqlite3.sqlite_version}, in {folder}")
+        print(f"One sync of a new file of 4 KiB there: {summary(syncs(folder))} ms")
         beside(peer, few, arguments.runs)
         peer.close()
         at_many(few, many, arguments.runs)
