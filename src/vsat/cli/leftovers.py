@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from vsat.errors import InUseError
 from vsat.files import STAGING_PREFIX, remove_tree, staging_name
 
 ABANDONED_AFTER_S = 3600.0  # where a system doesn't say what is open: no write pauses as long
@@ -59,6 +60,18 @@ def open_paths(processes: Path = PROCESSES) -> set[Path] | None:
                     with suppress(OSError):
                         opened.add(descriptor.readlink())
     return opened
+
+
+def check_unused(database: Path) -> None:
+    """Refuse to go on while another process has the database open, where that can be seen.
+
+    Raises:
+        InUseError: one has.
+    """
+    if database.exists() and database.resolve() in (open_paths() or set()):
+        raise InUseError(
+            f"Another process is using {database}.", hint="Run it again when that one is done."
+        )
 
 
 def remove_leftover(path: Path) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from vsat.errors import ModelNotFoundError, UsageError
 from vsat.registry import records, timeline
-from vsat.registry.filtering import condition_of
 from vsat.registry.records import VersionRecord
 from vsat.registry.reference import Reference, no_such_model, no_such_version
 from vsat.registry.store import Store
@@ -56,6 +55,8 @@ class Listing:
         """Versions that pass a filter, of one model or of all, by model and number."""
         where, bound = _where(wanted)
         if filter_text is not None:
+            from vsat.registry.filtering import condition_of  # only here: most lists have none
+
             condition = condition_of(filter_text)
             where += f"{' AND' if where else ' WHERE'} {condition.sql}"
             bound += condition.parameters

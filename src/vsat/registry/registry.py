@@ -220,6 +220,7 @@ class ModelRegistry:
             raise UsageError("No version is named.", hint="Write id@version, for example x@2.")
         change = self._change("use", because)
         record = self.resolve(*wanted)
+        damage.check_not_quarantined(record)
         if record.is_current:
             return
         self._check_fit(record, change.at)
@@ -405,6 +406,11 @@ class ModelRegistry:
         """
         self._store.check_writable()
         return self._shelf.remove_left_over()
+
+    @property
+    def writable(self) -> bool:
+        """Whether this home can be written to; if not, it still reads and separates."""
+        return self._store.writable
 
     def integrity_check(self) -> list[str]:
         """What is wrong with the database's own structure; empty if nothing is.
