@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Home:
         home.add("m", content)
     home.use("m", 2)
     home.add("Größe", b"name")
-    home.registry.upkeep.set_quota(10_000_000)
+    home.registry.upkeep.quota.set(10_000_000)
     return home
 
 
@@ -47,7 +47,7 @@ def test_a_backup_comes_back_as_it_was(home: Home, backup: Path) -> None:
     assert [(r.digest, r.metadata) for r in other.find_versions()] == [
         (r.digest, r.metadata) for r in records
     ]
-    assert other.upkeep.quota() == 10_000_000
+    assert other.upkeep.quota.limit() == 10_000_000
     check_whole(other)
     one, three = (other.get_model_path("m", number) for number in (1, 3))
     assert one.samefile(three)

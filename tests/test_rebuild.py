@@ -71,7 +71,7 @@ def test_the_versions_come_back_from_their_folders(home: Home, how: str) -> None
 
 
 def test_what_can_still_be_read_is_taken_over(home: Home) -> None:
-    home.registry.upkeep.set_quota(1_000_000)
+    home.registry.upkeep.quota.set(1_000_000)
     home.use("m", 3)
     home.registry.delete_version("m", 1)
     assert home.add("m", b"five") == 4
@@ -85,7 +85,7 @@ def test_what_can_still_be_read_is_taken_over(home: Home) -> None:
     assert done.guessed == ()
     assert home.registry.resolve("m").version == 3
     assert home.registry.history()[: len(history)] == history
-    assert home.registry.upkeep.quota() == 1_000_000
+    assert home.registry.upkeep.quota.limit() == 1_000_000
     assert home.registry.rollback("m") == 2
     assert home.add("m", b"new") == 5
     check_whole(home.registry)

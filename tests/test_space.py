@@ -133,9 +133,9 @@ def megabytes(home: Home, n: int, model_id: str = "m") -> int:
 def test_a_quota_evicts_the_oldest_that_may_go_and_says_so_before(home: Home) -> None:
     for number in range(1, 6):
         megabytes(home, number)
-    home.registry.upkeep.set_quota(5_500_000)
-    assert home.registry.upkeep.quota() == 5_500_000
-    assert home.registry.upkeep.eviction_plan() == []
+    home.registry.upkeep.quota.set(5_500_000)
+    assert home.registry.upkeep.quota.limit() == 5_500_000
+    assert home.registry.upkeep.quota.plan() == []
     told: list[list[str]] = []
 
     def before(plan: Sequence[VersionRecord]) -> None:
@@ -158,7 +158,7 @@ def test_a_quota_evicts_the_oldest_that_may_go_and_says_so_before(home: Home) ->
 def test_a_plan_that_is_refused_prevents_all_of_it(home: Home) -> None:
     megabytes(home, 1)
     megabytes(home, 2)
-    home.registry.upkeep.set_quota(2_100_000)
+    home.registry.upkeep.quota.set(2_100_000)
 
     def refuse(plan: Sequence[VersionRecord]) -> None:
         raise KeyboardInterrupt
@@ -173,12 +173,12 @@ def test_a_plan_that_is_refused_prevents_all_of_it(home: Home) -> None:
 def test_where_nothing_may_go_registering_is_refused(home: Home) -> None:
     megabytes(home, 1, "a")
     megabytes(home, 2, "b")
-    home.registry.upkeep.set_quota(2_500_000)
+    home.registry.upkeep.quota.set(2_500_000)
     with pytest.raises(StorageError, match=r"quota of 2\.5 MB .* 0\.5 MB") as error:
         megabytes(home, 3, "c")
     assert "vsat config quota" in error.value.hint
     assert list(home.registry.list_models()) == ["a", "b"]
-    home.registry.upkeep.set_quota(None)
+    home.registry.upkeep.quota.set(None)
     assert megabytes(home, 3, "c") == 1
     check_whole(home.registry)
 
@@ -186,7 +186,7 @@ def test_where_nothing_may_go_registering_is_refused(home: Home) -> None:
 def test_what_is_tuned_from_a_version_doesnt_evict_it(home: Home) -> None:
     for number in range(1, 5):
         home.add_bundle("m", b"%d" % number * 1000)
-    home.registry.upkeep.set_quota(home.registry.upkeep.usages()[1] + 100)
+    home.registry.upkeep.quota.set(home.registry.upkeep.usages()[1] + 100)
     home.add_bundle("b", b"t" * 1000, lineage={**LINEAGE, "base": "m@2"})
     assert home.numbers("m") == [1, 2, 4]
 
@@ -194,7 +194,7 @@ def test_what_is_tuned_from_a_version_doesnt_evict_it(home: Home) -> None:
 def test_a_version_that_fails_evicts_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1, 4):
         megabytes(home, number)
-    home.registry.upkeep.set_quota(3_100_000)
+    home.registry.upkeep.quota.set(3_100_000)
     monkeypatch.setattr("vsat.files.free_bytes", lambda path: 1 << 20)
     with pytest.raises(StorageError):
         megabytes(home, 4)
@@ -204,7 +204,7 @@ def test_a_version_that_fails_evicts_nothing(home: Home, monkeypatch: pytest.Mon
 def test_a_quota_without_a_listener_is_logged(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(1, 4):
         megabytes(home, number)
-    home.registry.upkeep.set_quota(3_100_000)
+    home.registry.upkeep.quota.set(3_100_000)
     megabytes(home, 4)
     assert "m@2" in caplog.text
 
@@ -212,10 +212,10 @@ def test_a_quota_without_a_listener_is_logged(home: Home, caplog: pytest.LogCapt
 @pytest.mark.parametrize("wrong", [0, -5, True, 1.5, "3GB", 1 << 70])
 def test_what_is_no_quota_is_refused(home: Home, wrong: int) -> None:
     with pytest.raises(UsageError):
-        home.registry.upkeep.set_quota(wrong)
-    assert home.registry.upkeep.quota() is None
+        home.registry.upkeep.quota.set(wrong)
+    assert home.registry.upkeep.quota.limit() is None
 
 
 def test_a_quota_stays_with_the_home(home: Home) -> None:
-    home.registry.upkeep.set_quota(10_000)
-    assert home.opened().upkeep.quota() == 10_000
+    home.registry.upkeep.quota.set(10_000)
+    assert home.opened().upkeep.quota.limit() == 10_000

@@ -17,7 +17,8 @@ from pathlib import Path
 
 LOADED_BEFORE = (
     "shutil", "tempfile", "logging", "hashlib", "vsat.cli.application", "vsat.cli.changing",
-    "vsat.cli.doctor", "vsat.cli.listing", "vsat.cli.registering", "vsat.cli.upkeep",
+    "vsat.cli.doctor", "vsat.cli.listing", "vsat.cli.registering", "vsat.cli.mending",
+    "vsat.cli.room",
     "vsat.registry.registry", "vsat.registry.upkeep",
 )  # fmt: skip
 PR_SET_PTRACER = 0x59616D61

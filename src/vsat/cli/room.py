@@ -95,8 +95,8 @@ def config(invocation: Invocation, name: str | None, value: str | None, as_json:
         raise UsageError(f"There is no setting {name!r:.40}.", hint="There is: quota.")
     upkeep = invocation.registry().upkeep
     if value is not None:
-        upkeep.set_quota(parse_size(value))
-    quota = upkeep.quota()
+        upkeep.quota.set(parse_size(value))
+    quota = upkeep.quota.limit()
     if as_json:
         print_json({"quota": quota})
         return
@@ -112,7 +112,7 @@ def _show_plan(upkeep: "Upkeep", quota: int) -> None:
         say(f"{size_text(total)} are taken.")
         return
     try:
-        plan = upkeep.eviction_plan()
+        plan = upkeep.quota.plan()
     except StorageError as error:
         say(f"{size_text(total)} are taken. {error.message}")
         return

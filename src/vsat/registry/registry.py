@@ -127,8 +127,8 @@ class ModelRegistry:
         self._prepare(name)
         change = self._change("register", because)
         terms = Terms(replaces=make_current)
-        if self._store.writable and self.upkeep.quota() is not None:
-            return self.upkeep.add_within_quota(submission, change, before_eviction, terms)
+        if self._store.writable and self.upkeep.quota.limit() is not None:
+            return self.upkeep.quota.admit(submission, change, before_eviction, terms)
         return self._shelf.add(submission, change, terms)
 
     def get_model_path(self, model_id: str, version: int | None = None) -> Path:

@@ -5,21 +5,22 @@ the repair again goes on.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
-from vsat.bundle import MANIFEST_NAME, FileRecord, Manifest, parse_manifest
-from vsat.errors import BundleError, StorageError, VsatError
+from vsat.bundle import MANIFEST_NAME, FileRecord, Manifest, fits, parse_manifest
+from vsat.errors import BundleError, VsatError
 from vsat.files import (
     check_free_space,
     copy_and_hash,
     map_os_errors,
-    sha256_of,
     staging_name,
     sync_directory,
-    write_atomically,
+    write_verified,
 )
 from vsat.registry import catalogue, damage, staging, timeline
 from vsat.registry.records import SOUND, Change, VersionRecord, manifest_of, particulars_of
@@ -96,7 +97,7 @@ class _Repairer:
         folder.mkdir(parents=True, exist_ok=True)
         found: dict[str, str | None] = {}
         for name, wanted in self._wanted.items():
-            if not _is_as(folder / name, wanted):
+            if not fits(folder / name, wanted):
                 found[name] = self._fetch(name, wanted)
         if None not in found.values():
             for name in sorted(set(os.listdir(folder)) - self._wanted.keys()):
@@ -113,10 +114,10 @@ class _Repairer:
         if name == MANIFEST_NAME:
             return self._write_manifest(target, wanted)
         for equal in self._shelf.find_equal(wanted.bytes, wanted.sha256):
-            if equal != target and _is_as(equal, wanted) and _bring(equal, target, link=True):
+            if equal != target and fits(equal, wanted) and _bring(equal, target, link=True):
                 return f"from {equal.parent.parent.name}@{equal.parent.name}"
         for source in self._origins(name):
-            if _is_as(source, wanted, follow=True):
+            if fits(source, wanted, follow_links=True):
                 check_free_space(target.parent, wanted.bytes)
                 if _bring(source, target, link=False, wanted=wanted):
                     return f"from {source}"
@@ -135,10 +136,7 @@ class _Repairer:
     def _write_manifest(self, target: Path, wanted: FileRecord) -> str | None:
         for content, origin in self._manifests():
             if FileRecord(_digest(content), len(content)) == wanted:
-                _make_way(target)
-                write_atomically(target, content)
-                target.chmod(staging.READ_ONLY)
-                return origin
+                return origin if _replace(target, partial(_write, content)) else None
         return None
 
     def _manifests(self) -> Iterator[tuple[bytes, str]]:
@@ -162,28 +160,31 @@ def _bases(manifest: Manifest) -> tuple[str | None, str | None]:
     return lineage.get("base"), lineage.get("base_digest")
 
 
-def _is_as(path: Path, wanted: FileRecord, *, follow: bool = False) -> bool:
-    """Whether a path is a regular file of this content."""
-    try:
-        if not path.is_file() or (path.is_symlink() and not follow):
-            return False
-        return path.stat().st_size == wanted.bytes and sha256_of(path) == wanted.sha256
-    except (OSError, StorageError):
-        return False
-
-
 def _bring(source: Path, target: Path, *, link: bool, wanted: FileRecord | None = None) -> bool:
     """Put a whole file in the place of another, durably; False if it can't be read as it was."""
-    staged = staging_name(target.parent)
-    try:
+
+    def fill(staged: Path) -> bool:
         if link:
             with suppress(OSError, NotImplementedError):
                 os.link(source, staged, follow_symlinks=False)
-        if not staged.exists():
-            digest = copy_and_hash(source, staged, mode=staging.READ_ONLY)
-            if wanted is not None and digest != wanted.sha256:
-                return False
-        _make_way(target)
+                return True
+        digest = copy_and_hash(source, staged, mode=staging.READ_ONLY)
+        return wanted is None or digest == wanted.sha256
+
+    return _replace(target, fill)
+
+
+def _replace(target: Path, fill: Callable[[Path], bool]) -> bool:
+    """Let a file that is made beside the version's folder take the target's place, if it is good.
+
+    Not within the folder: what a crash leaves there would be one file too many.
+    """
+    staged = staging_name(target.parent)
+    try:
+        if not fill(staged):
+            return False
+        if os.name == "nt" and target.exists():  # a read-only file can't be replaced there
+            target.chmod(0o600)
         os.replace(staged, target)
         return True
     finally:
@@ -191,9 +192,9 @@ def _bring(source: Path, target: Path, *, link: bool, wanted: FileRecord | None 
             staged.unlink(missing_ok=True)
 
 
-def _make_way(target: Path) -> None:
-    if os.name == "nt" and target.exists():  # a read-only file can't be replaced there
-        target.chmod(0o600)
+def _write(content: bytes, target: Path) -> bool:
+    write_verified(BytesIO(content), target, mode=staging.READ_ONLY)
+    return True
 
 
 def _digest(content: bytes) -> str:

@@ -6,13 +6,15 @@ version was tuned from.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vsat.errors import InUseError, RegistryError
+from vsat.errors import InUseError, ModelNotFoundError, RegistryError
 from vsat.files import map_os_errors
-from vsat.registry.records import VersionRecord
+from vsat.registry.records import Change, VersionRecord
+from vsat.registry.shelf import Shelf
 from vsat.registry.store import Connection
 
 FileKey = tuple[int, int]  # device and inode: the same for all hard links of one file
@@ -119,6 +121,18 @@ def check_may_go(connection: Connection, record: VersionRecord) -> None:
             "version was tuned from it.",
             hint="Run it again for a new plan.",
         )
+
+
+def remove(shelf: Shelf, record: VersionRecord, change: Change) -> bool:
+    """Remove a version by rule; False if it came to be needed since the plan, or is gone already.
+
+    Raises:
+        StorageError: the home can't be written.
+    """
+    with suppress(InUseError, ModelNotFoundError):
+        shelf.remove(record, change, check_may_go)
+        return True
+    return False
 
 
 def previous_of(model_id: str, rows: Rows) -> int | None:

@@ -1,28 +1,23 @@
 """Keeping a home in order over the years: repair, space and quota, copies of it all."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsat.errors import InUseError, StorageError, UsageError
-from vsat.files import sha256_of
+from vsat.errors import UsageError
 from vsat.progress import Progress, silent
 from vsat.registry import space
-from vsat.registry.intake import Submission
 from vsat.registry.listing import Listing
-from vsat.registry.records import Change, VersionRecord
+from vsat.registry.quota import Quota
+from vsat.registry.records import Change
 from vsat.registry.reference import Reference, parse_reference
 from vsat.registry.repair import Repair, repair
-from vsat.registry.shelf import Shelf, Terms
+from vsat.registry.shelf import Shelf
 from vsat.registry.verification import Verification
 
 if TYPE_CHECKING:
     from vsat.registry.backup import Backup
     from vsat.registry.rebuild import Rebuilt
-
-QUOTA = "quota"  # the setting's name; its value in bytes
-BeforeEviction = Callable[[Sequence[VersionRecord]], None]
 
 
 class Upkeep:
@@ -127,87 +122,13 @@ class Upkeep:
         return [
             space.Usage(record.model_id, record.version, record.size_bytes, freed)
             for record, freed in [(one, occupancy.remove(one)) for one in going]
-            if dry_run or self._remove(record, change)
+            if dry_run or space.remove(self._shelf, record, change)
         ]
 
-    def quota(self) -> int | None:
-        """How many bytes the versions may take; None if that is not limited."""
-        row = self._store.row("SELECT value FROM settings WHERE name = ?", (QUOTA,))
-        return None if row is None else int(row[0])
-
-    def set_quota(self, n_bytes: int | None) -> None:
-        """Limit what the versions may take; nothing goes before the next registration.
-
-        Raises:
-            UsageError: it is not a number from 1 on.
-            StorageError: the home can't be written.
-        """
-        if n_bytes is not None and (
-            isinstance(n_bytes, bool) or not isinstance(n_bytes, int) or not 0 < n_bytes < 1 << 62
-        ):
-            raise UsageError(f"{n_bytes!r:.40} can't be a quota.", hint="Give a number of bytes.")
-        with self._store.writing() as connection:
-            if n_bytes is None:
-                connection.execute("DELETE FROM settings WHERE name = ?", (QUOTA,))
-            else:
-                row = (QUOTA, str(n_bytes), self._change("config", "").at)
-                connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", row)
-
-    def eviction_plan(
-        self, needed_bytes: int = 0, bases: Sequence[object] = ()
-    ) -> list[VersionRecord]:
-        """What has to go, oldest first, for so many bytes more to be within the quota.
-
-        Args:
-            needed_bytes: that come in.
-            bases: names or digests that what comes in was tuned from; these stay too.
-
-        Raises:
-            StorageError: more has to go than may.
-        """
-        quota = self.quota()
-        if quota is None or self._at_most_bytes() + needed_bytes <= quota:
-            return []
-        everything = self._listing.records(None)
-        occupancy = space.Occupancy(everything)
-        excess = occupancy.total_bytes + needed_bytes - quota
-        plan = []
-        for record in space.candidates(everything, 0, self._store.rows) if excess > 0 else ():
-            if excess <= 0:
-                break
-            if not space.named_as_base(record, bases):
-                plan.append(record)
-                excess -= occupancy.remove(record)
-        if excess > 0:
-            raise StorageError(
-                f"The quota of {quota / 1e6:.1f} MB is exceeded by {excess / 1e6:.1f} MB even "
-                "without all versions that may go; nothing was done.",
-                hint="Raise it with `vsat config quota`, or delete versions with `vsat rm`.",
-            )
-        return plan
-
-    def add_within_quota(
-        self,
-        submission: Submission,
-        change: Change,
-        before_eviction: BeforeEviction | None,
-        terms: Terms,
-    ) -> int:
-        """Add a version and then remove what has to go for it; see `eviction_plan`.
-
-        Raises:
-            StorageError: the quota has no room and nothing may go.
-        """
-        lineage = submission.manifest.lineage or {}
-        bases = [base for key in ("base", "base_digest") if (base := lineage.get(key))]
-        plan = self.eviction_plan(self._new_bytes(submission), bases)
-        if plan:
-            (before_eviction or _log)(plan)
-        number = self._shelf.add(submission, change, terms)
-        because = f"the quota; room for {submission.manifest.id}@{number}"
-        for record in plan:
-            self._remove(record, self._change("evict", because))
-        return number
+    @property
+    def quota(self) -> Quota:
+        """How much room all versions may take."""
+        return Quota(self._shelf, self._change)
 
     def backup(self, path: str | Path, *, progress: Progress = silent) -> "Backup":
         """Write the whole home, as it is at one moment, into one new file.
@@ -237,10 +158,10 @@ class Upkeep:
             RegistryError: the database in it is damaged, or of a newer vsat.
             StorageError: there is too little room, or the place can't be written.
         """
-        from vsat.registry import backup
+        from vsat.registry.restore import restore
 
         self._store.close()
-        return backup.restore(Path(path), self._home, replace=replace, progress=progress)
+        return restore(Path(path), self._home, replace=replace, progress=progress)
 
     def rebuild(self) -> "Rebuilt":
         """Make a new database from the versions' folders where it is damaged or gone.
@@ -258,36 +179,7 @@ class Upkeep:
         change = self._change("rebuild", "")
         return rebuild.rebuild(self._store.path, self._shelf.folder, self._package_folder, change)
 
-    def _remove(self, record: VersionRecord, change: Change) -> bool:
-        with suppress(InUseError, KeyError):  # it came to be needed since, or is gone already
-            self._shelf.remove(record, change, space.check_may_go)
-            return True
-        return False
-
-    def _new_bytes(self, submission: Submission) -> int:
-        """What a version takes beyond the files that are there already."""
-        total = 0
-        for path in submission.sources.values():
-            size = path.stat().st_size
-            known = any(True for _ in self._shelf.find_equal(size, None)) and any(
-                True for _ in self._shelf.find_equal(size, sha256_of(path))
-            )
-            total += 0 if known else size
-        return total
-
-    def _at_most_bytes(self) -> int:
-        """The room of all versions if they shared nothing."""
-        row = self._store.row("SELECT coalesce(sum(size_bytes), 0) FROM versions")
-        return int(row[0]) if row else 0
-
     def _existing(self, model_id: str) -> Reference:
         wanted = parse_reference(model_id)
         self._listing.record(wanted)
         return wanted
-
-
-def _log(plan: Sequence[VersionRecord]) -> None:
-    import logging  # only here: it is rarely needed and takes its time
-
-    going = ", ".join(f"{record.model_id}@{record.version}" for record in plan)
-    logging.getLogger("vsat").warning("The quota is reached; these versions go: %s", going)
