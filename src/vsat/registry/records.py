@@ -3,13 +3,13 @@
 import json
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vsat.bundle import Architecture, FileRecord, Manifest
+from vsat.bundle import MANIFEST_NAME, Architecture, FileRecord, Manifest, parse_manifest
 from vsat.errors import VsatError
 
 SOUND, QUARANTINED = "sound", "quarantined"  # what `state` may be
@@ -121,6 +121,19 @@ def particulars_of(manifest: Manifest) -> str:
             "files": list(manifest.files),  # in their order
         }
     )
+
+
+def particulars_in(folder: Path) -> Callable[[str, int], str | None]:
+    """What the upgrade of an older database reads from the versions' folders."""
+
+    def read(model_id: str, version: int) -> str | None:
+        try:
+            content = (folder / model_id / str(version) / MANIFEST_NAME).read_bytes()
+            return particulars_of(parse_manifest(content))
+        except (OSError, VsatError):
+            return None
+
+    return read
 
 
 def manifest_of(record: VersionRecord, files: dict[str, FileRecord]) -> Manifest | None:

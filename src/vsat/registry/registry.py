@@ -1,22 +1,24 @@
 """`ModelRegistry`: a person's models and their versions, and which one is current."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsat import settings
-from vsat.bundle import MANIFEST_NAME, Bundle, parse_manifest
-from vsat.errors import RegistryError, UsageError, VsatError
+from vsat.bundle import Bundle
+from vsat.errors import ModelNotFoundError, RegistryError, UsageError
 from vsat.progress import Progress
-from vsat.registry import catalogue, damage, legacy, packaged, timeline
+from vsat.registry import catalogue, damage, legacy, packaged
 from vsat.registry.intake import read_submission
 from vsat.registry.listing import Listing
-from vsat.registry.records import Change, VersionRecord, particulars_of, time_text
+from vsat.registry.records import Change, VersionRecord, particulars_in, time_text
 from vsat.registry.reference import Reference, parse_reference
 from vsat.registry.shelf import SelfTest, Shelf, Terms
-from vsat.registry.store import Connection, Store
+from vsat.registry.store import Store
+from vsat.registry.switching import Switching
 from vsat.registry.verification import Damage, Verification
 
 if TYPE_CHECKING:
@@ -28,19 +30,6 @@ MODELS_NAME = "models"
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _particulars_in(folder: Path) -> Callable[[str, int], str | None]:
-    """What the upgrade of an older database reads from the versions' folders."""
-
-    def read(model_id: str, version: int) -> str | None:
-        try:
-            content = (folder / model_id / str(version) / MANIFEST_NAME).read_bytes()
-            return particulars_of(parse_manifest(content))
-        except (OSError, VsatError):
-            return None
-
-    return read
 
 
 def _run_self_test(bundle: Bundle) -> None:
@@ -79,10 +68,11 @@ class ModelRegistry:
         self._ready: set[str] = set()  # ids that need nothing before they are read
         folder = self.home / MODELS_NAME
         self._store = Store(
-            self.home / DATABASE_NAME, self._now, self._check_not_lost, _particulars_in(folder)
+            self.home / DATABASE_NAME, self._now, self._check_not_lost, particulars_in(folder)
         )
         self._shelf = Shelf(self._store, folder, self_test)
         self._listing = Listing(self._store, folder)
+        self._switching = Switching(self._shelf, self._listing, self._change)
 
     def __repr__(self) -> str:
         return f"ModelRegistry({str(self.home)!r})"
@@ -219,17 +209,7 @@ class ModelRegistry:
         if wanted.version is None:
             raise UsageError("No version is named.", hint="Write id@version, for example x@2.")
         change = self._change("use", because)
-        record = self.resolve(*wanted)
-        damage.check_not_quarantined(record)
-        if record.is_current:
-            return
-        self._check_fit(record, change.at)
-        with self._store.writing() as connection:
-            key = catalogue.key_of(connection, *wanted)
-            if key is None:
-                raise self._listing.not_found(wanted)
-            if timeline.current_of(connection, key) != wanted.version:
-                timeline.point_at(connection, key, record.version, change)
+        self._switching.use(self.resolve(*wanted), change)
 
     def rollback(
         self, model_id: str, *, to: str | datetime | None = None, because: str = ""
@@ -254,16 +234,11 @@ class ModelRegistry:
         """
         name = self._without_version(model_id)
         change = self._change("rollback", because)
-        if to is not None:
-            return self._roll_back_to(name, to, change)
-        while True:
-            with self._store.writing() as connection:
-                target, _ = timeline.version_before(connection, self._key(connection, name))
-            self._check_fit(self.resolve(name, target), change.at)
-            with self._store.writing() as connection:
-                key = self._key(connection, name)
-                if timeline.version_before(connection, key)[0] == target:
-                    return timeline.step_back(connection, key, change)
+        if to is None:
+            return self._switching.back(name, change)
+        from vsat.registry.moments import moment_text
+
+        return self._switching.back_to(name, moment_text(to, end_of_day=True), change)
 
     def version_at(self, model_id: str, moment: str | datetime) -> int:
         """The number of the version that was current at a time; it may be deleted since.
@@ -279,14 +254,7 @@ class ModelRegistry:
         from vsat.registry.moments import moment_text
 
         name = self._without_version(model_id)
-        text = moment_text(moment, end_of_day=True)
-        row = self._store.row(timeline.CURRENT_AT, (name, text))
-        if row is None:
-            raise RegistryError(
-                f"{name} had no current version at {text}.",
-                hint=f"Run `vsat history {name}` to see since when it has one.",
-            )
-        return int(row[0])
+        return self._switching.current_at(name, moment_text(moment, end_of_day=True))
 
     def history(
         self,
@@ -461,29 +429,6 @@ class ModelRegistry:
             )
         return wanted.model_id
 
-    def _key(self, connection: Connection, name: str) -> int:
-        key = catalogue.key_of(connection, name)
-        if key is None:
-            raise self._listing.not_found(Reference(name, None))
-        return key
-
-    def _roll_back_to(self, name: str, moment: str | datetime, change: Change) -> int:
-        from vsat.registry.moments import moment_text
-
-        text = moment_text(moment, end_of_day=True)
-        target = self.version_at(name, moment)
-        record = self.resolve(name, target)
-        if not record.is_current:
-            self._check_fit(record, change.at)
-        with self._store.writing() as connection:
-            timeline.go_back_to(connection, self._key(connection, name), text, change)
-        return target
-
-    def _check_fit(self, record: VersionRecord, at: str) -> None:
-        self._store.check_writable()
-        bundle = damage.load(record, self._store, self._change("quarantine"))
-        self._shelf.check_works(bundle, at)
-
     def _quarantine(self, found: Sequence[Damage]) -> None:
         if not found or not self._store.writable:
             return
@@ -493,9 +438,10 @@ class ModelRegistry:
                 for d in found
                 if (d["model_id"], d["version"]) == (name, number)
             ]
-            record = self._listing.record(Reference(str(name), int(str(number))))
             change = self._change("quarantine", "; ".join(problems))
-            damage.quarantine(record, self._store, change)
+            with suppress(ModelNotFoundError):  # it was deleted meanwhile
+                record = self._listing.record(Reference(str(name), int(str(number))))
+                damage.quarantine(record, self._store, change)
 
     def _check_not_lost(self) -> None:
         if self._shelf.has_versions():

@@ -121,7 +121,8 @@ def read(database: Path) -> Salvaged:
 
 
 def _open(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(database.absolute().as_uri() + "?mode=ro", uri=True)
+    # Not read-only: what a crash left in the journal has to be undone before it is looked at.
+    return sqlite3.connect(database.absolute().as_uri() + "?mode=rw", uri=True)
 
 
 def _rows(connection: sqlite3.Connection, statement: str) -> Iterator[tuple[Any, ...]]:
