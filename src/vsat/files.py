@@ -107,6 +107,11 @@ def staging_name(near: Path) -> Path:
     return near.parent / f"{STAGING_PREFIX}{os.urandom(6).hex()}-{near.name[-40:]}"
 
 
+def is_staged_for(path: Path, near: Path) -> bool:
+    """Whether a path may be a `staging_name` beside `near`."""
+    return path.name.startswith(STAGING_PREFIX) and path.name.endswith(f"-{near.name[-40:]}")
+
+
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
     """Give a temporary path; what was written there becomes `target`, durably, at the end.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vsat.errors import InUseError
-from vsat.files import STAGING_PREFIX, remove_tree, staging_name
+from vsat.files import STAGING_PREFIX, is_staged_for, remove_tree, staging_name
 
 ABANDONED_AFTER_S = 3600.0  # where a system doesn't say what is open: no write pauses as long
 PROCESSES = Path("/proc")
@@ -20,6 +20,8 @@ def find_leftovers(home: Path, folders: Iterable[Path] = ()) -> list[Path]:
     found = {
         path for folder, depth in patterns for path in folder.glob(f"{depth}{STAGING_PREFIX}*")
     }
+    beside = home.parent.glob(f"{STAGING_PREFIX}*")  # a home that was being restored
+    found |= {path for path in beside if is_staged_for(path, home)}
     return sorted(found)
 
 
