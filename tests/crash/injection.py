@@ -89,8 +89,8 @@ class Nursery:
         self._process.communicate(timeout=WAIT_S)
 
     def run(self, home: Path, *work: object) -> Outcome:
-        """Run a command of vsat; or with "upkeep" first, a method of that with its arguments."""
-        return self._run(*_request(home, work))
+        """Run a command of vsat."""
+        return self._run("vsat", _arguments(home, work))
 
     def state(self, home: Path) -> dict[str, object]:
         """What a registry holds, and whether it is whole."""
@@ -102,7 +102,7 @@ class Nursery:
     def trace(self, home: Path, *work: object) -> tuple[Outcome, list[Point]]:
         """Run a command; give the calls that changed the home or the folder that it is in."""
         names = ",".join(f"?{name}" for name in CHANGING)
-        outcome = self._traced([f"trace={names}"], *_request(home, work))
+        outcome = self._traced([f"trace={names}"], _arguments(home, work))
         return outcome, points_in(self._trace.read_text(errors="replace"), home)
 
     def inject(self, point: Point, fault: str, home: Path, *work: object) -> Outcome:
@@ -112,13 +112,13 @@ class Nursery:
             AssertionError: the run never came to that point.
         """
         options = [f"trace={point.name}", f"inject={point.name}:{fault}:when={point.number}"]
-        outcome = self._traced(options, *_request(home, work))
+        outcome = self._traced(options, _arguments(home, work))
         hit = outcome.code == -9 if fault == KILL else "(INJECTED)" in self._trace.read_text()
         assert hit, f"{point} was not reached: {outcome}"
         return outcome
 
-    def _traced(self, expressions: list[str], what: str, given: list[object]) -> Outcome:
-        self._ask(what, given, waits=True)
+    def _traced(self, expressions: list[str], arguments: list[str]) -> Outcome:
+        self._ask("vsat", arguments, waits=True)
         child = self._answer()
         options = [part for expression in expressions for part in ("-e", expression)]
         tracer = subprocess.Popen(
@@ -159,10 +159,8 @@ class Nursery:
         return json.loads(line)
 
 
-def _request(home: Path, work: tuple[object, ...]) -> tuple[str, list[object]]:
-    if work[0] == "upkeep":
-        return "upkeep", [str(home), *work[1:]]
-    return "vsat", ["--home", str(home), *map(str, work)]
+def _arguments(home: Path, work: tuple[object, ...]) -> list[str]:
+    return ["--home", str(home), *map(str, work)]
 
 
 def points_in(trace: str, home: Path) -> list[Point]:

@@ -15,12 +15,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-LOADED_BEFORE = (
-    "shutil", "tempfile", "logging", "hashlib", "vsat.cli.application", "vsat.cli.changing",
-    "vsat.cli.doctor", "vsat.cli.listing", "vsat.cli.registering", "vsat.cli.mending",
-    "vsat.cli.room",
-    "vsat.registry.registry", "vsat.registry.upkeep",
-)  # fmt: skip
+LOADED_BEFORE = ("shutil", "tempfile", "tarfile", "logging", "hashlib", "vsat.registry.upkeep")
 PR_SET_PTRACER = 0x59616D61
 ANYBODY = ctypes.c_ulong(-1)
 
@@ -34,28 +29,23 @@ def run_vsat(arguments):
     return code
 
 
-def run_upkeep(given):
-    """Call a method of the registry's upkeep, and end as a command does."""
-    from vsat.cli.failures import report
-    from vsat.registry import ModelRegistry
+def print_state(home):
+    """Print what the registry holds, read without letting anything in or mending anything."""
+    from vsat.errors import VsatError
 
-    home, method, *arguments = given
-    registry = ModelRegistry(home)
     try:
-        getattr(registry.upkeep, method)(*arguments)
-    except Exception as error:
-        return report(error)
-    finally:
-        registry.close()
+        state = state_of(Path(home))
+    except VsatError as error:
+        state = {"integrity": [error.message], "orphans": [], "damage": []}
+        state |= {"models": [], "versions": [], "history": []}
+    print(json.dumps(state), flush=True)
     return 0
 
 
-def print_state(home):
-    """What the registry holds, read without letting anything in and without mending anything."""
+def state_of(home):
     from vsat.registry.store import Store
     from vsat.registry.verification import Verification
 
-    home = Path(home)
     store = Store(home / "registry.db", lambda: "")
     state = {
         "integrity": [row[0] for row in store.rows("PRAGMA integrity_check")],
@@ -75,8 +65,7 @@ def print_state(home):
         ),
     }
     store.close()
-    print(json.dumps(state), flush=True)
-    return 0
+    return state
 
 
 def live(request, gate):
@@ -86,7 +75,7 @@ def live(request, gate):
     if request["waits"]:
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYBODY, 0, 0, 0)
         os.read(gate, 1)
-    what = {"vsat": run_vsat, "upkeep": run_upkeep, "state": print_state}[request["what"]]
+    what = {"vsat": run_vsat, "state": print_state}[request["what"]]
     return what(request["with"])
 
 
@@ -97,7 +86,9 @@ def answer(value):
 
 def main():
     sqlite3.sqlite_version_info = tuple(map(int, sys.argv[1].split(".")))
-    for name in LOADED_BEFORE:
+    from vsat.cli.application import COMMANDS
+
+    for name in (*LOADED_BEFORE, *(f"vsat.cli.{module}" for module in COMMANDS.values())):
         importlib.import_module(name)
     from vsat.engines import self_test
 

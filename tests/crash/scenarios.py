@@ -25,7 +25,7 @@ class Scenario:
         whole: whether it is one change: after a fault all of it or nothing has happened.
         repeatable: whether it ends the same however often it is run.
         gone: whether another run may find that nothing is left to be done, and say so.
-        damaged: whether files are damaged before.
+        damaged: whether files or the database are damaged before.
     """
 
     prepare: Callable[[Nursery, Path, Path], None]
@@ -74,6 +74,18 @@ def _damaged(nursery: Nursery, home: Path, sources: Path) -> None:
         path.write_bytes(b"damaged")
 
 
+def _backed_up(nursery: Nursery, home: Path, sources: Path) -> None:
+    _three_versions(nursery, home, sources)
+    (sources / "backup").unlink(missing_ok=True)
+    _do(nursery, home, "backup", sources / "backup")
+    _do(nursery, home, "rm", "m@2")
+
+
+def _without_database(nursery: Nursery, home: Path, sources: Path) -> None:
+    _three_versions(nursery, home, sources)
+    (home / "registry.db").write_bytes(b"damaged")
+
+
 def _schema_1(nursery: Nursery, home: Path, sources: Path) -> None:
     of_schema_1(home.parent / "old").rename(home)
 
@@ -102,11 +114,22 @@ SCENARIOS = {
     ),
     "rollback": Scenario(_three_versions, lambda _: ("rollback", "m")),
     "delete": Scenario(_three_versions, lambda _: ("rm", "m@2"), repeatable=True, gone=True),
-    "repair": Scenario(
-        _damaged, lambda _: ("upkeep", "repair"), whole=False, repeatable=True, damaged=True
-    ),
+    "repair": Scenario(_damaged, lambda _: ("repair",), whole=False, repeatable=True, damaged=True),
     "prune": Scenario(
-        _three_versions, lambda _: ("upkeep", "prune", 1), whole=False, repeatable=True
+        _three_versions, lambda _: ("prune", "--keep", 1), whole=False, repeatable=True
+    ),
+    "restore": Scenario(
+        _backed_up,
+        lambda sources: ("restore", "--replace", sources / "backup"),
+        repeatable=True,
+    ),
+    "rebuild": Scenario(
+        _without_database,
+        lambda _: ("doctor", "--rebuild"),
+        whole=False,
+        repeatable=True,
+        gone=True,
+        damaged=True,
     ),
     "upgrade": Scenario(_schema_1, lambda _: ("models",), whole=False, repeatable=True),
     "import": Scenario(_old_form, lambda _: ("models",), whole=False, repeatable=True),
@@ -139,10 +162,8 @@ class Trial:
         self._scenario = scenario
         self._prepared = folder / "prepared"
         self._home = folder / "place" / "home"
-        self._home.parent.mkdir(exist_ok=True)
         sources = folder / "sources"
-        for path in (self._prepared, self._home):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(self._prepared, ignore_errors=True)
         scenario.prepare(nursery, self._prepared, sources)
         self._command = (self._home, *scenario.arguments(sources))
         self._fresh_home()
@@ -166,12 +187,13 @@ class Trial:
             *self._problems_with_change(state),
             *self._tidied(),
             *self._done_again(state),
-            *self._left(),
+            *(self._tidied() if self._scenario.damaged else self._left()),
         ]
         return [f"{fault} at {point}: {problem}" for problem in wrong]
 
     def _fresh_home(self) -> None:
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._home.parent, ignore_errors=True)
+        self._home.parent.mkdir()
         if self._prepared.exists():
             shutil.copytree(self._prepared, self._home, copy_function=shutil.copy2)
 
@@ -206,7 +228,8 @@ class Trial:
         self, state: dict[str, object], *, may_be_damaged: bool = False
     ) -> list[str]:
         problems = []
-        if state["integrity"] != ["ok"] or state["orphans"]:
+        broken = state["integrity"] != ["ok"] or state["orphans"]
+        if broken and not may_be_damaged:
             problems.append(f"the database is damaged: {state['integrity']} {state['orphans']}")
         if state["damage"] and not may_be_damaged:
             problems.append(f"files are damaged: {state['damage']}")
@@ -225,9 +248,11 @@ class Trial:
 
     def _tidied(self) -> Iterable[str]:
         outcome = self._nursery.run(self._home, "doctor", "--fix")
-        if outcome.code != DONE and not self._scenario.damaged:
-            yield f"doctor: {outcome}"
-        yield from self._left()
+        state = self._nursery.state(self._home)
+        if state["integrity"] == ["ok"]:  # else it says so, and touches nothing
+            if outcome.code != DONE and not self._scenario.damaged:
+                yield f"doctor: {outcome}"
+            yield from self._left()
 
     def _left(self) -> Iterable[str]:
         versions = self._nursery.state(self._home)["versions"]
@@ -237,7 +262,7 @@ class Trial:
         found = {str(path.relative_to(models)) for path in models.glob("*/*")}
         if found != recorded:
             yield f"folders without a record, or the other way: {sorted(found ^ recorded)}"
-        left = [path for path in self._home.rglob("*") if path.name.startswith((".", "tmp"))]
+        left = [path for path in self._home.parent.rglob("*") if path.name.startswith((".", "tmp"))]
         if left:
             yield f"something temporary is left: {left}"
 
