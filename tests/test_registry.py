@@ -569,8 +569,12 @@ def test_a_forged_manifest_is_found(
 
 
 @pytest.mark.parametrize(
-    "name", ["../../x", "CON", "", "a/b", "x" * 101, "a\0b", "nul.txt", None, 3, "x@", "@1"]
-)
+    "name",
+    [
+        "../../x", "C:x", r"\\server\share", "CON", "nul.txt", "a.", "a ", "a\0b", "x" * 101,
+        "x" * 300, "..%2f", "a\u202eb", "", "a/b", "a\\b", ".a", "LPT1", None, 3, "x@", "@1",
+    ],
+)  # fmt: skip
 def test_an_unsafe_id_is_refused_everywhere(
     registry: ModelRegistry, source: Callable[..., Path], name: Any
 ) -> None:
@@ -582,6 +586,14 @@ def test_an_unsafe_id_is_refused_everywhere(
         lambda: registry.rollback(name),
         lambda: registry.delete_version(name, 1),
         lambda: registry.verify(name) if name is not None else registry.resolve(name),
+        lambda: registry.version_at(name, "2026-01-01"),
+        lambda: registry.rollback(name, to="2026-01-01"),
+        lambda: registry.records(name),
+        lambda: registry.get_bundle(name),
+        lambda: registry.find_versions(model_id=name or ""),
+        lambda: registry.history(name or ""),
+        lambda: registry.upkeep.repair(name or ""),
+        lambda: registry.upkeep.prune(1, name or ""),
     ):
         with pytest.raises(UsageError):
             ask()
