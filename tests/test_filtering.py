@@ -153,6 +153,7 @@ def ask_for_pages(registry: ModelRegistry, model_id: str) -> None:
     registry.history(limit=10)
     registry.history(model_id, limit=10)
     registry.history(f"{model_id}@1", limit=10)
+    registry.version_at(model_id, "2030-01-01")
 
 
 def test_no_page_is_sorted_by_hand(home: Home, asked: list[tuple[str, tuple[object, ...]]]) -> None:
@@ -171,8 +172,8 @@ def test_the_cost_of_a_page_does_not_grow_with_what_follows(
 ) -> None:
     """Counted in steps of SQLite's machine, not in time."""
     ask_for_pages(home.registry, "a")
-    pages = [one for one in asked if "LIMIT ?" in one[0]]
-    assert len(pages) == 8
+    pages = [one for one in asked if "LIMIT ?" in one[0] or "current IS NOT previous" in one[0]]
+    assert len(pages) == 9
     few, many = (steps_of(pages, tmp_path / str(n), home, n) for n in (50, 5_000))
     for (statement, _), least, most in zip(pages, few, many, strict=True):
         assert most <= 1.5 * least, statement
@@ -194,6 +195,9 @@ def steps_of(
             " WHERE model_key = 1 AND version = 1",
             (n_versions,),
         )
+        if table == "history":  # most of what happens leaves the current version as it is
+            database.execute("DROP TRIGGER history_is_not_changed")
+            database.execute("UPDATE history SET previous = 1, current = 1 WHERE event >= 100")
     counted = []
     for statement, parameters in pages:
         counted.append(0)

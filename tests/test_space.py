@@ -216,6 +216,15 @@ def test_what_is_no_quota_is_refused(home: Home, wrong: int) -> None:
     assert home.registry.upkeep.quota.limit() is None
 
 
+def test_the_room_of_all_is_counted_as_versions_come_and_go(home: Home) -> None:
+    for content in (b"x" * 1000, b"x" * 1000, b"y"):
+        home.add("m", content)
+    home.registry.delete_version("m", 2)
+    home.add("n", b"z")
+    ((counted,),) = home.registry._store.rows("SELECT sum(size_bytes) FROM models")
+    assert counted == sum(record.size_bytes for record in home.registry.find_versions())
+
+
 def test_a_quota_stays_with_the_home(home: Home) -> None:
     home.registry.upkeep.quota.set(10_000)
     assert home.opened().upkeep.quota.limit() == 10_000

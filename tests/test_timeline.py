@@ -1,5 +1,6 @@
 """What was current when: history by time, and back to a date; each step is a day of 2026."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from homes import Home, damage
 
 from vsat.errors import DamagedError, ModelNotFoundError, RegistryError, UsageError
 from vsat.registry.moments import moment_text
+from vsat.registry.timeline import CURRENT_AT
 
 
 @pytest.fixture
@@ -102,6 +104,15 @@ def test_the_history_is_had_in_pages_from_its_end(home: Home) -> None:
     assert home.registry.history("m@2", since="2026-01-02", limit=1) == [whole[3]]
     with pytest.raises(UsageError):
         home.registry.history(limit=-1)
+
+
+def test_what_is_long_past_is_not_read_to_know_what_is_new(home: Home) -> None:
+    database = sqlite3.connect(home.registry.home / "registry.db")
+    plan = database.execute(f"EXPLAIN QUERY PLAN {CURRENT_AT}", ("m", "2030")).fetchall()
+    assert "history_of_switches" in str(plan)
+    statement = "SELECT coalesce(min(+event), 0) FROM history WHERE at >= '2026'"
+    assert "history_by_time" in str(database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall())
+    database.close()
 
 
 def test_a_registration_may_say_why(home: Home) -> None:

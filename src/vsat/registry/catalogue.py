@@ -60,6 +60,7 @@ def insert_version(
 ) -> None:
     """Add a version and its files; the model's counts follow."""
     lineage = manifest.lineage or {}
+    size_bytes = sum(record.bytes for record in files.values())
     connection.execute(
         "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -69,7 +70,7 @@ def insert_version(
             manifest.task,
             manifest.sample_rate,
             manifest.sources,
-            sum(record.bytes for record in files.values()),
+            size_bytes,
             manifest.main_name,
             json.dumps(manifest.metadata),
             created_at,
@@ -86,9 +87,9 @@ def insert_version(
         [(model_key, manifest.version, n, f.sha256, f.bytes) for n, f in files.items()],
     )
     connection.execute(
-        "UPDATE models SET last_version = max(last_version, ?), versions_count = versions_count + 1"
-        " WHERE model_key = ?",
-        (manifest.version, model_key),
+        "UPDATE models SET last_version = max(last_version, ?),"
+        " versions_count = versions_count + 1, size_bytes = size_bytes + ? WHERE model_key = ?",
+        (manifest.version, size_bytes, model_key),
     )
 
 
@@ -103,10 +104,13 @@ def remove_version(connection: Connection, model_key: int, version: int, change:
             "The current version can't be deleted.", hint="Make another one current first."
         )
     connection.execute(
-        "DELETE FROM versions WHERE model_key = ? AND version = ?", (model_key, version)
+        "UPDATE models SET versions_count = versions_count - 1, size_bytes = size_bytes -"
+        " (SELECT v.size_bytes FROM versions v WHERE v.model_key = models.model_key"
+        " AND v.version = ?) WHERE model_key = ?",
+        (version, model_key),
     )
     connection.execute(
-        "UPDATE models SET versions_count = versions_count - 1 WHERE model_key = ?", (model_key,)
+        "DELETE FROM versions WHERE model_key = ? AND version = ?", (model_key, version)
     )
     timeline.note(connection, model_key, version, change)
 

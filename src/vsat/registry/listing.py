@@ -94,8 +94,11 @@ class Listing:
                 conditions.append("h.version = ?")
                 bound.append(wanted.version)
         if since is not None:
-            conditions.append("h.at >= ?")
-            bound.append(since)
+            first = (
+                "SELECT coalesce(min(+event), ?) FROM history WHERE at >= ?"  # by time, not event
+            )
+            conditions.append(f"h.at >= ? AND h.event >= ({first})")
+            bound += [since, _MOST, since]
         rows = self._store.rows(
             f"{timeline.HISTORY} WHERE {' AND '.join(conditions)}"
             " ORDER BY h.event DESC LIMIT ? OFFSET ?",

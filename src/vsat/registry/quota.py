@@ -118,7 +118,7 @@ class Quota:
 
     def _at_most_bytes(self) -> int:
         """The room of all versions if they shared nothing."""
-        row = self._store.row("SELECT coalesce(sum(size_bytes), 0) FROM versions")
+        row = self._store.row("SELECT coalesce(sum(size_bytes), 0) FROM models")
         return int(row[0]) if row else 0
 
 

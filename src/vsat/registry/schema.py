@@ -122,6 +122,13 @@ _SECOND = (
     "CREATE INDEX versions_by_base ON versions (base) WHERE base IS NOT NULL",
     "CREATE INDEX versions_by_base_digest ON versions (base_digest) WHERE base_digest IS NOT NULL",
     "CREATE INDEX history_by_version ON history (model_key, version, event)",
+    "CREATE INDEX history_by_time ON history (at, event)",
+    # Of what was current when: a model may have many events of which few changed that.
+    """CREATE INDEX history_of_switches ON history (model_key, event)
+        WHERE current IS NOT previous""",
+    "ALTER TABLE models ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",  # of all its versions
+    """UPDATE models SET size_bytes = (SELECT coalesce(sum(v.size_bytes), 0) FROM versions v
+        WHERE v.model_key = models.model_key)""",
     """CREATE TABLE settings (
         name TEXT PRIMARY KEY,
         value TEXT NOT NULL,

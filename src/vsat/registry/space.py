@@ -89,6 +89,11 @@ def candidates(records: Sequence[VersionRecord], keep: int, rows: Rows) -> list[
         RegistryError: it isn't known what a version was tuned from, so its parent can't be spared.
     """
     _check_lineages_known(records)
+    bases = {
+        base
+        for column in ("base", "base_digest")
+        for (base,) in rows(f"SELECT {column} FROM versions WHERE {column} IS NOT NULL", ())
+    }
     by_model: dict[str, list[VersionRecord]] = defaultdict(list)
     for record in records:
         by_model[record.model_id].append(record)
@@ -99,7 +104,8 @@ def candidates(records: Sequence[VersionRecord], keep: int, rows: Rows) -> list[
         for record in sorted(versions, key=lambda one: one.version, reverse=True):
             beyond = n_sound >= keep
             n_sound += not record.is_quarantined
-            spared = record.is_current or record.version == previous or is_parent(record, rows)
+            spared = record.is_current or record.version == previous
+            spared = spared or named_as_base(record, bases)
             if beyond and not spared:
                 found.append(record)
     return sorted(found, key=lambda one: (one.created_at, one.model_id, one.version))

@@ -6,9 +6,9 @@ from vsat.registry.store import Connection
 
 HISTORY = """SELECT h.at, m.model_id, h.action, h.version, h.previous, h.current, h.because, h.by
     FROM history h CROSS JOIN models m ON m.model_key = h.model_key"""
-CURRENT_AT = """SELECT h.current FROM history h JOIN models m ON m.model_key = h.model_key
-    WHERE m.model_id = ? AND h.at <= ? AND h.current IS NOT h.previous
-    ORDER BY h.event DESC LIMIT 1"""
+CURRENT_AT = """SELECT current FROM history
+    WHERE model_key = (SELECT model_key FROM models WHERE model_id = ?) AND at <= ?
+    AND current IS NOT previous ORDER BY event DESC LIMIT 1"""
 HISTORY_KEYS = ("at", "model_id", "action", "version", "previous", "current", "because", "by")
 
 
