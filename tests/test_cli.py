@@ -243,7 +243,7 @@ def test_what_goes_wrong_is_a_message_and_a_hint(toy, vsat_of, arguments, code, 
 
 
 def test_a_fault_of_ours_is_no_traceback_unless_asked_for(home, vsat_of, monkeypatch):
-    def broken(self):
+    def broken(self, **options):
         raise RuntimeError("broken inside")
 
     monkeypatch.setattr(ModelRegistry, "list_models", broken)
@@ -256,7 +256,7 @@ def test_a_fault_of_ours_is_no_traceback_unless_asked_for(home, vsat_of, monkeyp
 
 
 def test_ctrl_c_anywhere_ends_with_130(home, vsat_of, monkeypatch):
-    def interrupted(self):
+    def interrupted(self, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ModelRegistry, "list_models", interrupted)
@@ -587,7 +587,7 @@ def test_a_flipped_bit_is_found_and_is_a_trust_failure(toy, home, vsat_of, tmp_p
     code, out, err = vsat_of("show", "toy")  # what is damaged can still be looked at
     assert code == 0
     assert "toy@1" in out
-    assert "vsat verify" in err
+    assert "vsat repair toy@1" in err
 
 
 def test_a_damaged_database_is_a_clear_error_everywhere(toy, home, vsat_of):

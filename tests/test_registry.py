@@ -25,7 +25,7 @@ from vsat.errors import (
     UsageError,
     VsatError,
 )
-from vsat.registry import ModelRegistry
+from vsat.registry import ModelRegistry, staging
 from vsat.registry.schema import LATEST
 
 OTHER = {"task": "other"}
@@ -391,17 +391,54 @@ def test_what_crashes_left_is_named_and_removed(
     registry.delete_version("m", 2)
     folder = registry.home / "models" / "m"
     (folder / "2").mkdir()  # deleted from the database, then the power went
-    (folder / "3").mkdir()  # perhaps being registered just now
-    (folder / ".staging-young").mkdir()  # likewise
+    (folder / "3").mkdir()  # in its place, but the power went before it was recorded
+    (folder / ".staging-young").mkdir()  # perhaps being registered just now
     (folder / ".staging-old").mkdir()
     os.utime(folder / ".staging-old", (0, 0))
-    expected = [folder / ".staging-old", folder / "2"]
+    expected = [folder / ".staging-old", folder / "2", folder / "3"]
     assert registry.left_over() == expected
     assert registry.remove_left_over() == expected
-    assert sorted(os.listdir(folder)) == [".staging-young", "1", "3"]
+    assert sorted(os.listdir(folder)) == [".staging-young", "1"]
+
+
+def test_what_is_being_registered_is_not_left_over(
+    registry: ModelRegistry, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.register_model("m", source(b"one"), OTHER)
+    found: list[list[Path]] = []
+    looking = threading.Thread(target=lambda: found.append(registry.remove_left_over()))
+    move_in = staging.move_in
+
+    def move_in_and_wait(folder: Path, place: Path) -> Path | None:
+        moved = move_in(folder, place)
+        looking.start()
+        looking.join(0.2)
+        return moved
+
+    monkeypatch.setattr(staging, "move_in", move_in_and_wait)
+    assert registry.register_model("m", source(b"two"), OTHER) == 2
+    looking.join()
+    assert found == [[]]
+    check_whole(registry)
 
 
 # The self-test.
+
+
+def test_a_version_may_become_current_in_the_step_that_registers_it(
+    registry: ModelRegistry, source: Callable[..., Path], tester: SelfTest
+) -> None:
+    registry.register_model("voices", source(b"one", "v.onnx"), RATE)
+    two = source(b"two", "v.onnx")
+    assert registry.register_model("voices", two, RATE, make_current=True) == 2
+    assert registry.resolve("voices").version == 2
+    assert [row["action"] for row in registry.history("voices")] == ["register", "register"]
+    assert registry.rollback("voices") == 1
+    tester.refused = {b"bad"}
+    with pytest.raises(SelfTestError):
+        registry.register_model("voices", source(b"bad", "v.onnx"), RATE, make_current=True)
+    assert registry.list_models() == {"voices": {"current_version": 1, "versions_count": 2}}
+    check_whole(registry)
 
 
 def test_only_what_works_becomes_current(
@@ -532,8 +569,12 @@ def test_a_forged_manifest_is_found(
 
 
 @pytest.mark.parametrize(
-    "name", ["../../x", "CON", "", "a/b", "x" * 101, "a\0b", "nul.txt", None, 3, "x@", "@1"]
-)
+    "name",
+    [
+        "../../x", "C:x", r"\\server\share", "CON", "nul.txt", "a.", "a ", "a\0b", "x" * 101,
+        "x" * 300, "..%2f", "a\u202eb", "", "a/b", "a\\b", ".a", "LPT1", None, 3, "x@", "@1",
+    ],
+)  # fmt: skip
 def test_an_unsafe_id_is_refused_everywhere(
     registry: ModelRegistry, source: Callable[..., Path], name: Any
 ) -> None:
@@ -545,6 +586,14 @@ def test_an_unsafe_id_is_refused_everywhere(
         lambda: registry.rollback(name),
         lambda: registry.delete_version(name, 1),
         lambda: registry.verify(name) if name is not None else registry.resolve(name),
+        lambda: registry.version_at(name, "2026-01-01"),
+        lambda: registry.rollback(name, to="2026-01-01"),
+        lambda: registry.records(name),
+        lambda: registry.get_bundle(name),
+        lambda: registry.find_versions(model_id=name or ""),
+        lambda: registry.history(name or ""),
+        lambda: registry.upkeep.repair(name or ""),
+        lambda: registry.upkeep.prune(1, name or ""),
     ):
         with pytest.raises(UsageError):
             ask()
@@ -918,7 +967,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from vsat.errors import StorageError
-from vsat.registry import ModelRegistry
+from vsat.registry import ModelRegistry, staging
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

@@ -18,7 +18,7 @@ from vsat.registry.schema import LATEST, migrate, schema_number
 
 OTHER = {"task": "other"}
 PROCESSES = 32
-EACH = 3
+EACH, EACH_SLOWLY = 3, 20  # registrations of each process
 
 OLD_JOURNAL, NEW_JOURNAL = "3.40.1", "3.51.3"  # SQLite's versions that lead to each
 
@@ -31,11 +31,53 @@ home, source, each = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 registry = ModelRegistry(home)
-for _ in range(each):
-    number = registry.register_model("shared", source, {"task": "other"})
+for turn in range(each):
+    at_once = turn % 2 == 1
+    number = registry.register_model("shared", source, {"task": "other"}, make_current=at_once)
     registry.set_current_version("shared", number)
     assert registry.get_model_path("shared").exists()
+    assert registry.list_models()["shared"]["versions_count"] > turn
     print(number)
+"""
+
+WITHOUT_LOCKS = """
+import fcntl, sys, threading
+from contextlib import nullcontext
+
+def do_nothing(*_):
+    return 0
+
+fcntl.flock = fcntl.lockf = fcntl.fcntl = do_nothing
+from pathlib import Path
+from vsat.registry import ModelRegistry, store
+store._writing = nullcontext()
+registry, source = ModelRegistry(Path(sys.argv[1])), Path(sys.argv[2])
+failures = []
+
+def register():
+    try:
+        for _ in range(5):
+            number = registry.register_model("shared", source, {"task": "other"})
+            registry.set_current_version("shared", number)
+    except BaseException as error:
+        failures.append(error)
+
+threads = [threading.Thread(target=register) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failures, failures
+"""
+
+IMPATIENT = """
+import sqlite3, sys
+sqlite3.sqlite_version_info = tuple(map(int, sys.argv[2].split(".")))
+from vsat.registry import ModelRegistry, store
+store.BUSY_TIMEOUT_S = 0
+registry = ModelRegistry(sys.argv[1])
+print(registry.get_model_path("m").name, registry.list_models(), len(registry.history("m")))
+print(len(registry.get_model_versions("m")))
 """
 
 KILLED = """
@@ -72,12 +114,13 @@ def check_whole(home: Path) -> ModelRegistry:
 
 
 @pytest.mark.parametrize("sqlite", [OLD_JOURNAL, NEW_JOURNAL])
-def test_many_processes_register_at_once(tmp_path: Path, sqlite: str) -> None:
+@pytest.mark.parametrize("each", [EACH, pytest.param(EACH_SLOWLY, marks=pytest.mark.slow)])
+def test_many_processes_register_at_once(tmp_path: Path, sqlite: str, each: int) -> None:
     home, sources = tmp_path / "home", []
     for number in range(PROCESSES):
         sources.append(tmp_path / f"{number}.bin")
         sources[-1].write_bytes(b"content %d" % (number // 2))  # two of each, to be linked
-    running = [start(WRITER, home, source, EACH, sqlite) for source in sources]
+    running = [start(WRITER, home, source, each, sqlite) for source in sources]
     for process in running:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -87,12 +130,12 @@ def test_many_processes_register_at_once(tmp_path: Path, sqlite: str) -> None:
         process.stdin.flush()
     given = []
     for process in running:
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         given += [int(line) for line in output.split()]
-    assert sorted(given) == list(range(1, PROCESSES * EACH + 1))
+    assert sorted(given) == list(range(1, PROCESSES * each + 1))
     registry = check_whole(home)
-    assert registry.list_models()["shared"]["versions_count"] == PROCESSES * EACH
+    assert registry.list_models()["shared"]["versions_count"] == PROCESSES * each
     assert list((home / "models").glob("*/.staging-*")) == []
     rows = registry.history("shared")
     changes = [row for row in rows if row["previous"] != row["current"]]
@@ -215,3 +258,36 @@ def test_readers_work_while_others_write(tmp_path: Path) -> None:
         assert process.communicate(timeout=60)[1] == ""
         assert process.returncode == 0
     assert registry.list_models()["shared"]["versions_count"] == 31
+
+
+@pytest.mark.parametrize("sqlite", [OLD_JOURNAL, NEW_JOURNAL])
+def test_readers_do_not_wait_for_a_change_that_is_being_made(
+    tmp_path: Path, sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", tuple(map(int, sqlite.split("."))))
+    source = tmp_path / "m.bin"
+    source.write_bytes(b"x")
+    registry = ModelRegistry(tmp_path / "home")
+    registry.register_model("m", source, OTHER)
+    with registry._store.writing() as connection:
+        connection.execute("UPDATE models SET versions_count = 7")
+        process = start(IMPATIENT, tmp_path / "home", sqlite)
+        output, errors = process.communicate(timeout=60)
+        connection.execute("UPDATE models SET versions_count = 1")
+    assert process.returncode == 0, errors
+    assert output == "m.bin {'m': {'current_version': 1, 'versions_count': 1}} 1\n1\n"
+    registry.close()
+
+
+def test_nothing_depends_on_locks_of_our_own(tmp_path: Path) -> None:
+    # What it does depend on is that SQLite's transactions hold; SQLite locks the database itself,
+    # from C, and no program can make it safe where these locks silently do nothing.
+    source = tmp_path / "m.bin"
+    source.write_bytes(b"x")
+    running = [start(WITHOUT_LOCKS, tmp_path / "home", source) for _ in range(4)]
+    for process in running:
+        errors = process.communicate(timeout=240)[1]
+        assert process.returncode == 0, errors
+    registry = check_whole(tmp_path / "home")
+    assert registry.list_models()["shared"]["versions_count"] == 4 * 3 * 5
+    registry.close()

@@ -87,9 +87,29 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing; each name is durable.
+
+    Raises:
+        OSError: one can't be made.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync_directory(folder.parent)
+
+
 def staging_name(near: Path) -> Path:
     """A name beside `near` that nobody else uses and that is known as unfinished."""
     return near.parent / f"{STAGING_PREFIX}{os.urandom(6).hex()}-{near.name[-40:]}"
+
+
+def is_staged_for(path: Path, near: Path) -> bool:
+    """Whether a path may be a `staging_name` beside `near`."""
+    return path.name.startswith(STAGING_PREFIX) and path.name.endswith(f"-{near.name[-40:]}")
 
 
 @contextmanager
@@ -172,6 +192,57 @@ def copy_and_hash(source: Path, target: Path, *, mode: int | None = None) -> str
             target.chmod(mode)
         os.fsync(writer.fileno())
     return digest.hexdigest()
+
+
+def write_verified(source: BinaryIO, target: Path, *, mode: int | None = None) -> str:
+    """Write what a stream gives into a new file, durably; return its SHA-256 digest.
+
+    Raises:
+        OSError: it can't be read or written.
+    """
+    digest = hashlib.sha256()
+    with open(target, "xb", buffering=0) as writer:
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            _write_all(writer.fileno(), chunk)
+        if mode is not None:
+            target.chmod(mode)
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two folders on one volume take each other's name, at once where the system can.
+
+    Where it can't, there is a moment in which `other` is missing.
+
+    Raises:
+        OSError: they can't be renamed.
+    """
+    if not _exchange_at_once(one, other):
+        between = other.with_name(f"{other.name}.moving")
+        other.rename(between)
+        try:
+            one.rename(other)
+        except OSError:
+            between.rename(other)
+            raise
+        between.rename(one)
+
+
+def _exchange_at_once(one: Path, other: Path) -> bool:
+    import ctypes  # only here: it is rarely needed
+    import sys
+
+    at_here, linux_flag, mac_flag = -100, 2, 2  # AT_FDCWD, RENAME_EXCHANGE, RENAME_SWAP
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        names = os.fsencode(one), os.fsencode(other)
+        if sys.platform == "darwin":
+            return bool(library.renamex_np(*names, mac_flag) == 0)
+        return bool(library.renameat2(at_here, names[0], at_here, names[1], linux_flag) == 0)
+    except (AttributeError, OSError, TypeError):  # not in this system's library
+        return False
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

@@ -12,7 +12,7 @@ from vsat.bundle.checks import (
     SOURCES,
     WEIGHTS_NAME,
 )
-from vsat.bundle.folder import Bundle, read_bundle
+from vsat.bundle.folder import Bundle, fits, read_bundle
 from vsat.bundle.manifest import Architecture, FileRecord, Manifest, parse_manifest
 from vsat.bundle.strict_json import MAX_NESTING, check_json, strict_json
 
@@ -33,6 +33,7 @@ __all__ = [
     "FileRecord",
     "Manifest",
     "check_json",
+    "fits",
     "parse_manifest",
     "read_bundle",
     "strict_json",

@@ -13,7 +13,7 @@ from vsat.bundle.checks import (
     SEPARATION,
     WEIGHTS_NAME,
 )
-from vsat.bundle.manifest import Manifest, parse_manifest
+from vsat.bundle.manifest import FileRecord, Manifest, parse_manifest
 from vsat.errors import BundleError, DamagedError, UsageError
 from vsat.files import map_os_errors, open_regular, sha256_of
 
@@ -78,6 +78,16 @@ def read_bundle(path: Path, *, verify: bool = False) -> Bundle:
         if verify and sha256_of(path / name) != record.sha256:
             raise DamagedError(f"{path / name} has changed: its digest differs.", hint=HINT)
     return Bundle(path, manifest)
+
+
+def fits(path: Path, record: FileRecord, *, follow_links: bool = False) -> bool:
+    """Whether there is a regular file of this content; False too where it can't be read."""
+    try:
+        if not path.is_file() or (path.is_symlink() and not follow_links):
+            return False
+        return path.stat().st_size == record.bytes and sha256_of(path) == record.sha256
+    except OSError:  # StorageError is one, too
+        return False
 
 
 def _read_manifest(path: Path) -> bytes:

@@ -26,8 +26,13 @@ COMMANDS = {  # in the order of the help: name, module of this package
     "history": "listing",
     "register": "registering",
     "rm": "changing",
-    "verify": "upkeep",
-    "df": "upkeep",
+    "verify": "mending",
+    "repair": "mending",
+    "df": "room",
+    "prune": "room",
+    "config": "room",
+    "backup": "copies",
+    "restore": "copies",
     "doctor": "doctor",
 }
 

@@ -30,14 +30,21 @@ def use(invocation: Invocation, model: str, because: str, as_json: bool) -> None
     _conclude(record.model_id, record.version, as_json=as_json)
 
 
-@click.command(short_help="Return to the version that was current before.")
+@click.command(short_help="Return to the version that was current before, or at a date.")
 @click.argument("model", metavar="ID")
+@click.option("--to", metavar="DATE", help="To what was current then, such as 2026-03-01 (UTC).")
 @because_option
 @json_option
 @click.pass_obj
-def rollback(invocation: Invocation, model: str, because: str, as_json: bool) -> None:
-    """Make the version current that was so before; again leads further back."""
-    version = invocation.registry().rollback(model, because=because)
+def rollback(
+    invocation: Invocation, model: str, to: str | None, because: str, as_json: bool
+) -> None:
+    """Make the version current that was so before; again leads further back.
+
+    Versions that were deleted or found damaged are passed over. With --to, return to the version
+    that was current at the end of that day, or at a time such as 2026-03-01T12:30.
+    """
+    version = invocation.registry().rollback(model, to=to, because=because)
     _conclude(model, version, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ import click
 
 from vsat.cli.application import Invocation
 from vsat.cli.failures import FAILED
-from vsat.cli.leftovers import find_leftovers, remove_leftover, split_by_use
+from vsat.cli.leftovers import check_unused, find_leftovers, remove_leftover, split_by_use
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, print_json, print_table, say, size_text
 from vsat.errors import VsatError
@@ -33,20 +33,33 @@ class Finding:
 
 @click.command(short_help="Check the registry and the machine.")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
-@click.option("--fix", is_flag=True, help="Remove what was left unfinished and is not in use.")
+@click.option(
+    "--fix", is_flag=True, help="Remove what was left unfinished; repair damaged versions."
+)
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="First make a new database from the versions' folders, if it is damaged or gone.",
+)
 @json_option
 @click.pass_obj
-def doctor(invocation: Invocation, folders: Sequence[Path], fix: bool, as_json: bool) -> int:
+def doctor(
+    invocation: Invocation, folders: Sequence[Path], fix: bool, rebuild: bool, as_json: bool
+) -> int:
     """Check the database, every file, the permissions, the free space and the engine.
 
     Looks for what an interrupted registration left, and in each FOLDER for what an interrupted
     separation did. Ends with 1 if something is bad.
+
+    With --rebuild, what was current, the history and the settings are taken from the old database
+    as far as it can be read; it is kept beside the new one.
     """
     home = invocation.registry().home
     checks: dict[str, Callable[[], Finding]] = {
+        **({"rebuilt": lambda: rebuild_database(invocation)} if rebuild else {}),
         "folder": lambda: check_folder(home),
         "database": lambda: check_database(invocation),
-        "files": lambda: check_files(invocation),
+        "files": lambda: check_files(invocation, fix=fix),
         "unfinished": lambda: check_leftovers(invocation, folders, fix=fix),
         "free space": lambda: check_space(home),
         "engine": check_engine,
@@ -101,38 +114,52 @@ def find_writable(folder: Path) -> bool:
         return False
 
 
+def rebuild_database(invocation: Invocation) -> Finding:
+    """Make a new database from the versions' folders."""
+    registry = invocation.registry()
+    check_unused(registry.home / DATABASE_NAME)
+    done = registry.upkeep.rebuild()
+    parts = [f"a new database with {done.versions} versions"]
+    if done.kept:
+        parts.append(f"the old one is {done.kept}")
+    parts += [f"{len(done.quarantined)} damaged"] if done.quarantined else []
+    parts += [f"not a version: {line}" for line in done.skipped]
+    if not (done.guessed or done.skipped):
+        return Finding("rebuilt", "ok", "; ".join(parts))
+    hint = "Look at what is left there."
+    if done.guessed:
+        parts.append(f"the newest sound version is current now of {', '.join(done.guessed)}")
+        hint = "Choose what is current: vsat use ID@VERSION"
+    return Finding("rebuilt", "attention", "; ".join(parts), hint)
+
+
 def check_database(invocation: Invocation) -> Finding:
     """Whether the database is whole."""
-    from vsat.registry.store import Store
-
     registry = invocation.registry()
     database = registry.home / DATABASE_NAME
     if not registry.home.exists():
         return Finding("database", "ok", "nothing is registered yet")
-    registry.list_models()  # makes or upgrades it where needed
-    store = Store(database, lambda: "")
-    found = [str(row[0]) for row in store.rows("PRAGMA integrity_check(5)")]
-    lost = [
-        f"a row of {row[0]} belongs to nothing" for row in store.rows("PRAGMA foreign_key_check")
-    ]
-    store.close()
-    problems = [problem for problem in (*found, *lost) if problem != "ok"]
+    problems = registry.integrity_check()
     if problems:
-        hint = "Put a backup of that file back; the folders under 'models' are untouched."
+        hint = "Run: vsat doctor --rebuild"
         return Finding("database", "bad", f"{database}: {'; '.join(problems)}", hint)
     return Finding("database", "ok", f"{database} is whole")
 
 
-def check_files(invocation: Invocation) -> Finding:
-    """Whether each registered file is what was recorded of it."""
+def check_files(invocation: Invocation, *, fix: bool) -> Finding:
+    """Whether each registered file is what was recorded of it; repairs them if asked to."""
     registry = invocation.registry()
     if not registry.home.exists():
         return Finding("files", "ok", "nothing is registered yet")
+    repaired = registry.upkeep.repair() if fix and registry.writable else []
     damaged = registry.verify()
-    if damaged:
-        return Finding("files", "bad", f"{len(damaged)} damaged or missing", "Run: vsat verify")
+    waiting = registry.find_versions("quarantined")
+    if damaged or waiting:
+        detail = f"{len(damaged)} damaged or missing, {len(waiting)} versions not used"
+        return Finding("files", "bad", detail, "Run: vsat verify, then vsat repair")
     count = sum(int(entry["versions_count"]) for entry in registry.list_models().values())
-    return Finding("files", "ok", f"all files of {count} versions are what was registered")
+    detail = f"all files of {count} versions are what was registered"
+    return Finding("files", "ok", f"{len(repaired)} repaired; {detail}" if repaired else detail)
 
 
 def check_leftovers(invocation: Invocation, folders: Sequence[Path], *, fix: bool) -> Finding:

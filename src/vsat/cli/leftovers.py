@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from vsat.files import STAGING_PREFIX, remove_tree, staging_name
+from vsat.errors import InUseError
+from vsat.files import STAGING_PREFIX, is_staged_for, remove_tree, staging_name
 
 ABANDONED_AFTER_S = 3600.0  # where a system doesn't say what is open: no write pauses as long
 PROCESSES = Path("/proc")
@@ -14,10 +15,13 @@ PROCESSES = Path("/proc")
 
 def find_leftovers(home: Path, folders: Iterable[Path] = ()) -> list[Path]:
     """Unfinished files and folders of a registry, and in folders that voices were written to."""
-    patterns = [(home, "*/*/"), (home, "*/"), (home, ""), *((folder, "") for folder in folders)]
+    depths = ("*/*/*/", "*/*/", "*/", "")  # a version, a model, all models, the home
+    patterns = [*((home, depth) for depth in depths), *((folder, "") for folder in folders)]
     found = {
         path for folder, depth in patterns for path in folder.glob(f"{depth}{STAGING_PREFIX}*")
     }
+    beside = home.parent.glob(f"{STAGING_PREFIX}*")  # a home that was being restored
+    found |= {path for path in beside if is_staged_for(path, home)}
     return sorted(found)
 
 
@@ -58,6 +62,18 @@ def open_paths(processes: Path = PROCESSES) -> set[Path] | None:
                     with suppress(OSError):
                         opened.add(descriptor.readlink())
     return opened
+
+
+def check_unused(database: Path) -> None:
+    """Refuse to go on while another process has the database open, where that can be seen.
+
+    Raises:
+        InUseError: one has.
+    """
+    if database.exists() and database.resolve() in (open_paths() or set()):
+        raise InUseError(
+            f"Another process is using {database}.", hint="Run it again when that one is done."
+        )
 
 
 def remove_leftover(path: Path) -> None:

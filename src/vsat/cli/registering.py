@@ -3,13 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsat.cli.application import Invocation
-from vsat.cli.output import json_option, print_json, say
+from vsat.cli.changing import because_option
+from vsat.cli.output import json_option, print_json, say, size_text
 from vsat.errors import UsageError
+
+if TYPE_CHECKING:
+    from vsat.registry import VersionRecord
 
 
 @click.command(short_help="Register a model's next version.")
@@ -32,6 +36,7 @@ from vsat.errors import UsageError
     "May be given several times.",
 )
 @click.option("--use", "make_current", is_flag=True, help="Make it the current version.")
+@because_option
 @json_option
 @click.pass_obj
 def register(
@@ -41,6 +46,7 @@ def register(
     path: Path,
     metadata: Sequence[str],
     make_current: bool,
+    because: str,
     as_json: bool,
     **named: Any,
 ) -> None:
@@ -49,13 +55,22 @@ def register(
     PATH is a bundle (a folder with model.json), a self-contained .onnx file that takes `mixture`
     (batch, samples) and gives `estimates` (batch, sources, samples), or with --task other any
     file. The first version of a model becomes current at once.
+
+    Where a quota is set (vsat config quota) and there is no room, the oldest versions that may go
+    are named, and deleted once this one is in.
     """
     registry = invocation.registry()
-    version = registry.register_model(model_id, path, collect(metadata, named))
+    version = registry.register_model(
+        model_id,
+        path,
+        collect(metadata, named),
+        because=because,
+        before_eviction=_announce,
+    )
     if not as_json:
         click.echo(f"{model_id}@{version}")
     if make_current:
-        registry.set_current_version(model_id, version)
+        registry.set_current_version(model_id, version, because=because)
     record = registry.resolve(model_id, version)
     if as_json:
         print_json(
@@ -66,6 +81,13 @@ def register(
         say("It is the current version.")
     else:
         say(f"Make it the current version with: vsat use {record.model_id}@{version}")
+
+
+def _announce(plan: "Sequence[VersionRecord]") -> None:
+    say("The quota is reached; for this one to fit, these go:")
+    for record in plan:
+        size = size_text(record.size_bytes)
+        say(f"  {record.model_id}@{record.version}, of {record.created_at[:10]}, {size}")
 
 
 def collect(given: Sequence[str], named: dict[str, Any]) -> dict[str, Any]:

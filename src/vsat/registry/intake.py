@@ -35,11 +35,13 @@ class Submission:
         manifest: with the model's id, and version 1 until the number is known.
         sources: for each file name, where its content is now.
         promised: the digests that the submitted bundle gives; empty for bare files.
+        came_from: the path that was submitted; None where it can't serve again.
     """
 
     manifest: Manifest
     sources: dict[str, Path]
     promised: dict[str, FileRecord]
+    came_from: str | None = None
 
 
 def read_submission(
@@ -120,6 +122,7 @@ def _from_bundle(model_id: str, path: Path, metadata: dict[str, Any]) -> Submiss
         replace(bundle.manifest, id=model_id, version=1, metadata=kept),
         {name: path / name for name in bundle.manifest.files},
         bundle.manifest.files,
+        str(path),
     )
 
 
@@ -153,7 +156,7 @@ def _graph(model_id: str, path: Path, metadata: dict[str, Any]) -> Submission:
         description=_text("description", metadata.get("description")),
         metadata=metadata,
     )
-    return Submission(manifest, {ONNX_NAME: path}, {})
+    return Submission(manifest, {ONNX_NAME: path}, {}, str(path))
 
 
 def _opaque(model_id: str, path: Path, metadata: dict[str, Any]) -> Submission:
@@ -168,7 +171,7 @@ def _opaque(model_id: str, path: Path, metadata: dict[str, Any]) -> Submission:
         description=_text("description", metadata.get("description")),
         metadata=metadata,
     )
-    return Submission(manifest, {_stored_name(path.name): path}, {})
+    return Submission(manifest, {_stored_name(path.name): path}, {}, str(path))
 
 
 def _stored_name(name: str) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 from vsat.bundle import OTHER, strict_json
 from vsat.errors import EngineError, RegistryError, StorageError, UsageError, VsatError
 from vsat.files import check_name, map_os_errors, open_regular
-from vsat.registry import catalogue
-from vsat.registry.catalogue import Change, time_text
+from vsat.registry import catalogue, timeline
 from vsat.registry.intake import checked_metadata, read_submission
+from vsat.registry.records import Change, time_text
 from vsat.registry.shelf import Shelf, Terms
 
 OLD_NAME = "registry.json"
@@ -174,10 +174,10 @@ def _add(
 def _make_current(name: str, number: int, shelf: Shelf, change: Change) -> None:
     with shelf.store.writing() as connection:
         key = catalogue.key_of(connection, name, number)
-        if key is None or catalogue.current_of(connection, key) == number:
+        if key is None or timeline.current_of(connection, key) == number:
             return
         if catalogue.origin_of_current(connection, key) == ORIGIN:  # else a person chose it
-            catalogue.point_at(connection, key, number, change)
+            timeline.point_at(connection, key, number, change)
 
 
 def _number_of(entry: object) -> int:

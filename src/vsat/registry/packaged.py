@@ -6,8 +6,8 @@ from pathlib import Path
 from vsat.bundle import MANIFEST_NAME, parse_manifest
 from vsat.errors import BundleError, EngineError
 from vsat.files import map_os_errors
-from vsat.registry.catalogue import Change
 from vsat.registry.intake import read_submission
+from vsat.registry.records import Change
 from vsat.registry.shelf import Shelf, Terms
 
 DEFAULT_MODEL_ID = "voice_separator_default"

@@ -1,26 +1,28 @@
 """`ModelRegistry`: a person's models and their versions, and which one is current."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vsat import settings
-from vsat.bundle import Bundle, read_bundle
-from vsat.errors import DamagedError, RegistryError, UsageError
+from vsat.bundle import Bundle
+from vsat.errors import ModelNotFoundError, RegistryError, UsageError
 from vsat.progress import Progress
-from vsat.registry import catalogue, legacy, packaged
-from vsat.registry.catalogue import Change, VersionRecord
+from vsat.registry import catalogue, damage, legacy, packaged
 from vsat.registry.intake import read_submission
-from vsat.registry.reference import (
-    Reference,
-    no_such_model,
-    no_such_version,
-    parse_reference,
-)
-from vsat.registry.shelf import SelfTest, Shelf
+from vsat.registry.listing import Listing
+from vsat.registry.records import Change, VersionRecord, particulars_in, time_text
+from vsat.registry.reference import Reference, parse_reference
+from vsat.registry.shelf import SelfTest, Shelf, Terms
 from vsat.registry.store import Store
+from vsat.registry.switching import Switching
 from vsat.registry.verification import Damage, Verification
+
+if TYPE_CHECKING:
+    from vsat.registry.upkeep import Upkeep
 
 DATABASE_NAME = "registry.db"
 MODELS_NAME = "models"
@@ -64,14 +66,26 @@ class ModelRegistry:
         self._clock = clock
         self._package_folder = package_folder
         self._ready: set[str] = set()  # ids that need nothing before they are read
-        self._store = Store(self.home / DATABASE_NAME, self._now, self._check_not_lost)
-        self._shelf = Shelf(self._store, self.home / MODELS_NAME, self_test)
+        folder = self.home / MODELS_NAME
+        self._store = Store(
+            self.home / DATABASE_NAME, self._now, self._check_not_lost, particulars_in(folder)
+        )
+        self._shelf = Shelf(self._store, folder, self_test)
+        self._listing = Listing(self._store, folder)
+        self._switching = Switching(self._shelf, self._listing, self._change)
 
     def __repr__(self) -> str:
         return f"ModelRegistry({str(self.home)!r})"
 
     def register_model(
-        self, model_id: str, model_path: str | Path, metadata: Mapping[str, Any] | None = None
+        self,
+        model_id: str,
+        model_path: str | Path,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        make_current: bool = False,
+        because: str = "",
+        before_eviction: Callable[[Sequence[VersionRecord]], None] | None = None,
     ) -> int:
         """Add a version; a model's first one becomes current, later ones don't by themselves.
 
@@ -81,6 +95,10 @@ class ModelRegistry:
             metadata: whatever JSON can hold; kept as given. For a bare graph it must give
                 `sample_rate` (Hz), and `sources` where the graph doesn't fix them; it may give
                 `licence` and `description`. None or empty for a bundle: its own are kept.
+            make_current: make it the current version in the same step: both happen, or neither.
+            because: why, for the history.
+            before_eviction: where a quota is set, called with the versions that have to go for this
+                one to fit, before anything is done; what it raises prevents all of it.
 
         Returns:
             The version's number: one more than the last one that this model ever had.
@@ -89,53 +107,90 @@ class ModelRegistry:
             UsageError: the id is unsafe, or path or metadata can't make a version.
             BundleError: the bundle's folder is not whole.
             SelfTestError: it would become current and doesn't work.
-            StorageError: the disk is full, read-only or out of reach.
+            StorageError: the disk is full, read-only or out of reach; or the quota is, and no
+                version may go.
         """
         name, number = parse_reference(model_id)
         if number is not None:
             raise UsageError("A new version's number can't be chosen.", hint=f"Write {name!r}.")
         submission = read_submission(name, model_path, metadata)
         self._prepare(name)
-        return self._shelf.add(submission, self._change("register"))
+        change = self._change("register", because)
+        terms = Terms(replaces=make_current)
+        if self._store.writable and self.upkeep.quota.limit() is not None:
+            return self.upkeep.quota.admit(submission, change, before_eviction, terms)
+        return self._shelf.add(submission, change, terms)
 
     def get_model_path(self, model_id: str, version: int | None = None) -> Path:
         """The file that an engine opens, of the current version or of the one named.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
+            DamagedError: it was found damaged and has not been repaired.
         """
         if version is None and model_id.__class__ is str and model_id in self._ready:
             found = self._store.row(catalogue.CURRENT_MAIN, (model_id,))
             if found is not None:
                 return Path(f"{self._shelf.folder}/{model_id}/{found[0]}/{found[1]}")
         record = self.resolve(model_id, version)
+        damage.check_not_quarantined(record)
         self._ready.add(record.model_id)
         return record.main_path
 
-    def list_models(self) -> dict[str, dict[str, int]]:
-        """Every model, by id, with its `current_version` and its `versions_count`."""
-        self._prepare(None)
-        rows = self._store.rows(
-            "SELECT model_id, current_version, versions_count FROM models ORDER BY model_id"
-        )
-        return {
-            name: {"current_version": current, "versions_count": count}
-            for name, current, count in rows
-        }
+    def list_models(
+        self, *, limit: int | None = None, offset: int = 0
+    ) -> dict[str, dict[str, int]]:
+        """Models by id, each with its `current_version` and its `versions_count`.
 
-    def get_model_versions(self, model_id: str) -> list[dict[str, Any]]:
+        Args:
+            limit: at most so many; None for all.
+            offset: so many are left out at the beginning.
+
+        Raises:
+            UsageError: one of them is no number from 0 on.
+        """
+        self._prepare(None)
+        return self._listing.models(limit, offset)
+
+    def get_model_versions(
+        self, model_id: str, *, limit: int | None = None, offset: int = 0
+    ) -> list[dict[str, Any]]:
         """A model's versions, oldest first: version, path (text), metadata and created_at.
+
+        Args:
+            model_id: which one.
+            limit: at most so many; None for all.
+            offset: so many are left out at the beginning.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
+            UsageError: limit or offset is no number from 0 on.
         """
-        wanted = self._existing(model_id)
-        one = "" if wanted.version is None else " AND v.version = ?"
-        rows = self._store.rows(
-            f"{catalogue.LISTED}{one} ORDER BY v.version", [part for part in wanted if part]
-        )
-        folder = str(self._shelf.folder / wanted.model_id)
-        return [catalogue.listed_from(row, folder) for row in rows]
+        return self._listing.versions(self._existing(model_id), limit, offset)
+
+    def find_versions(
+        self,
+        filter: str | None = None,  # noqa: A002 - what it is called everywhere
+        *,
+        model_id: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[VersionRecord]:
+        """The versions that pass a filter, by model and number.
+
+        Args:
+            filter: such as "tuned and val_si_sdr_db > 8"; see `vsat.registry.filtering`.
+            model_id: of this model only.
+            limit: at most so many; None for all.
+            offset: so many are left out at the beginning.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version.
+            UsageError: the filter can't be understood.
+        """
+        wanted = None if model_id is None else self._existing(model_id)
+        self._prepare(None)
+        return self._listing.records(wanted, filter, limit, offset)
 
     def set_current_version(
         self, model_id: str, version: int | None = None, *, because: str = ""
@@ -154,62 +209,83 @@ class ModelRegistry:
         if wanted.version is None:
             raise UsageError("No version is named.", hint="Write id@version, for example x@2.")
         change = self._change("use", because)
-        record = self.resolve(*wanted)
-        if record.is_current:
-            return
-        self._check_fit(record, change.at)
-        with self._store.writing() as connection:
-            key = catalogue.key_of(connection, *wanted)
-            if key is None:
-                raise self._not_found(wanted)
-            if catalogue.current_of(connection, key) != wanted.version:
-                catalogue.point_at(connection, key, record.version, change)
+        self._switching.use(self.resolve(*wanted), change)
 
-    def rollback(self, model_id: str, *, because: str = "") -> int:
+    def rollback(
+        self, model_id: str, *, to: str | datetime | None = None, because: str = ""
+    ) -> int:
         """Make the version current again that was so before; return its number.
 
         Rolling back again goes further back: after 1, 2, 3 were current in turn it gives 2, then 1.
-        Deleted versions are passed over.
+        Deleted and damaged versions are passed over.
+
+        Args:
+            model_id: of which model.
+            to: a time, as ISO 8601 in UTC: back to what was current then, and to nothing else. A
+                date alone means the end of that day.
+            because: why, for the history.
 
         Raises:
-            ModelNotFoundError: there is no such model.
-            RegistryError: no version that still exists was current before.
+            ModelNotFoundError: there is no such model; or the version of that time was deleted.
+            RegistryError: no version that still exists was current before, or none at that time.
             DamagedError: that version's files have changed since they were registered.
             SelfTestError: it no longer works.
             StorageError: the home can't be written.
         """
         name = self._without_version(model_id)
         change = self._change("rollback", because)
-        while True:
-            with self._store.writing() as connection:
-                target, _ = catalogue.version_before(connection, self._key(connection, name))
-            self._check_fit(self.resolve(name, target), change.at)
-            with self._store.writing() as connection:
-                key = self._key(connection, name)
-                if catalogue.version_before(connection, key)[0] == target:
-                    return catalogue.step_back(connection, key, change)
+        if to is None:
+            return self._switching.back(name, change)
+        from vsat.registry.moments import moment_text
 
-    def history(self, model_id: str | None = None) -> list[dict[str, Any]]:
+        return self._switching.back_to(name, moment_text(to, end_of_day=True), change)
+
+    def version_at(self, model_id: str, moment: str | datetime) -> int:
+        """The number of the version that was current at a time; it may be deleted since.
+
+        Args:
+            model_id: of which model.
+            moment: ISO 8601 in UTC; a date alone means the end of that day.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            RegistryError: the model had no current version then.
+        """
+        from vsat.registry.moments import moment_text
+
+        name = self._without_version(model_id)
+        return self._switching.current_at(name, moment_text(moment, end_of_day=True))
+
+    def history(
+        self,
+        model_id: str | None = None,
+        *,
+        since: str | datetime | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[dict[str, Any]]:
         """What happened to a model, or to all of them, oldest first; it is only ever added to.
 
-        Each entry has at, model_id, action (register, use, rollback, delete, import), version,
-        previous and current (the current version before and after), because and by.
+        Each entry has at, model_id, action (register, use, rollback, delete, prune, evict, import,
+        quarantine, repair, rebuild), version, previous and current (the current version before and
+        after), because and by.
+
+        Args:
+            model_id: of this model or version only.
+            since: not before this time, ISO 8601 in UTC.
+            limit: the newest so many; None for all.
+            offset: of the newest so many are left out.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
+            UsageError: since, limit or offset can't be one.
         """
-        where = ""
-        parameters: list[object] = []
-        if model_id is not None:
-            wanted = self._existing(model_id)
-            where, parameters = " WHERE m.model_id = ?", [wanted.model_id]
-            if wanted.version is not None:
-                where += " AND h.version = ?"
-                parameters.append(wanted.version)
-        else:
-            self._prepare(None)
-        rows = self._store.rows(f"{catalogue.HISTORY}{where} ORDER BY h.event", parameters)
-        return [dict(zip(catalogue.HISTORY_KEYS, row, strict=True)) for row in rows]
+        from vsat.registry.moments import moment_text
+
+        start = None if since is None else moment_text(since, end_of_day=False)
+        wanted = None if model_id is None else self._existing(model_id)
+        self._prepare(None)
+        return self._listing.history(wanted, start, limit, offset)
 
     def delete_version(
         self, model_id: str, version: int | None = None, *, because: str = ""
@@ -231,14 +307,17 @@ class ModelRegistry:
     ) -> list[Damage]:
         """Hash every file again; for each that is damaged its model_id, version, file, problem.
 
+        Damaged versions are quarantined, where the home can be written: they are not loaded, and
+        can't be made current, until `upkeep.repair` has mended them.
+
         Raises:
             ModelNotFoundError: there is no such model or version.
         """
         self._prepare(None)
-        verification = Verification(self._store, self._shelf.folder)
-        if model_id is None:
-            return verification.run(None, None, progress)
-        return verification.run(*self._existing(model_id), progress)
+        name, number = (None, None) if model_id is None else self._existing(model_id)
+        found = Verification(self._store, self._shelf.folder).run(name, number, progress)
+        self._quarantine(found)
+        return found
 
     def resolve(self, model_id: str, version: int | None = None) -> VersionRecord:
         """The record of the current version, or of the one named.
@@ -248,14 +327,7 @@ class ModelRegistry:
         """
         wanted = parse_reference(model_id, version)
         self._prepare(wanted.model_id)
-        number = "m.current_version" if wanted.version is None else "?"
-        row = self._store.row(
-            f"{catalogue.RECORD} WHERE m.model_id = ? AND v.version = {number}",
-            [part for part in wanted if part is not None],
-        )
-        if row is None:
-            raise self._not_found(wanted)
-        return catalogue.record_from(row, self._shelf.folder)
+        return self._listing.record(wanted)
 
     def records(self, model_id: str) -> list[VersionRecord]:
         """The records of a model's versions, oldest first, or of the one version named.
@@ -263,22 +335,16 @@ class ModelRegistry:
         Raises:
             ModelNotFoundError: there is no such model or version.
         """
-        wanted = self._existing(model_id)
-        where = " AND v.version = ?" if wanted.version is not None else ""
-        rows = self._store.rows(
-            f"{catalogue.RECORD} WHERE m.model_id = ?{where} ORDER BY v.version",
-            [part for part in wanted if part is not None],
-        )
-        return [catalogue.record_from(row, self._shelf.folder) for row in rows]
+        return self._listing.records(self._existing(model_id))
 
     def get_bundle(self, model_id: str, version: int | None = None) -> Bundle:
-        """A version's bundle, its files hashed again.
+        """A version's bundle, its files hashed again; one that is damaged is quarantined.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
-            DamagedError: its files are not what was registered.
+            DamagedError: its files are not what was registered, or were found not to be before.
         """
-        return self._sound_bundle(self.resolve(model_id, version))
+        return damage.load(self.resolve(model_id, version), self._store, self._change("quarantine"))
 
     def measurement(self, digest: str, key: str) -> float | None:
         """What was measured of a content on this kind of machine; None if nothing was."""
@@ -309,6 +375,32 @@ class ModelRegistry:
         self._store.check_writable()
         return self._shelf.remove_left_over()
 
+    @property
+    def writable(self) -> bool:
+        """Whether this home can be written to; if not, it still reads and separates."""
+        return self._store.writable
+
+    def integrity_check(self) -> list[str]:
+        """What is wrong with the database's own structure; empty if nothing is.
+
+        Raises:
+            RegistryError: it is too damaged to be looked at.
+        """
+        self._prepare(None)
+        found = [str(row[0]) for row in self._store.rows("PRAGMA integrity_check(5)")]
+        lost = self._store.rows("PRAGMA foreign_key_check")
+        return [
+            *(problem for problem in found if problem != "ok"),
+            *(f"a row of {row[0]} belongs to nothing" for row in lost),
+        ]
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        """What keeps the home in order over years: repair, space, quota, copies of it all."""
+        from vsat.registry.upkeep import Upkeep  # only here: most runs don't need it
+
+        return Upkeep(self._shelf, self.home, self._package_folder, self._change)
+
     def close(self) -> None:
         """Close this process's connections to the database; the next use opens it again."""
         self._store.close()
@@ -332,50 +424,35 @@ class ModelRegistry:
         wanted = self._existing(model_id)
         if wanted.version is not None:
             raise UsageError(
-                "Rolling back takes no version.", hint="Use set_current_version to choose one."
+                "A model is asked for here, not a version.",
+                hint=f"Write {wanted.model_id!r}; a version is chosen with `vsat use`.",
             )
         return wanted.model_id
 
-    def _key(self, connection: catalogue.Connection, name: str) -> int:
-        key = catalogue.key_of(connection, name)
-        if key is None:
-            raise self._not_found(Reference(name, None))
-        return key
-
-    def _not_found(self, wanted: Reference) -> Exception:
-        rows = self._store.rows(
-            "SELECT version FROM versions v JOIN models m ON m.model_key = v.model_key"
-            " WHERE m.model_id = ? ORDER BY version DESC LIMIT 20",
-            (wanted.model_id,),
-        )
-        if rows and wanted.version is not None:
-            return no_such_version(wanted.model_id, wanted.version, [row[0] for row in rows])
-        models = self._store.rows("SELECT model_id FROM models ORDER BY model_id LIMIT 1000")
-        return no_such_model(wanted.model_id, [row[0] for row in models])
-
-    def _check_fit(self, record: VersionRecord, at: str) -> None:
-        self._store.check_writable()
-        self._shelf.check_works(self._sound_bundle(record), at)
-
-    def _sound_bundle(self, record: VersionRecord) -> Bundle:
-        bundle = read_bundle(record.path, verify=True)
-        if bundle.manifest.digest != record.digest:
-            raise DamagedError(
-                f"The manifest of {record.model_id}@{record.version} has changed.",
-                hint="Register the version again from where it came.",
-            )
-        return bundle
+    def _quarantine(self, found: Sequence[Damage]) -> None:
+        if not found or not self._store.writable:
+            return
+        for name, number in dict.fromkeys((d["model_id"], d["version"]) for d in found):
+            problems = [
+                f"{d['file']} {d['problem']}"
+                for d in found
+                if (d["model_id"], d["version"]) == (name, number)
+            ]
+            change = self._change("quarantine", "; ".join(problems))
+            with suppress(ModelNotFoundError):  # it was deleted meanwhile
+                record = self._listing.record(Reference(str(name), int(str(number))))
+                damage.quarantine(record, self._store, change)
 
     def _check_not_lost(self) -> None:
         if self._shelf.has_versions():
             raise RegistryError(
                 f"{self._store.path} is gone, but the folders of its versions are still there.",
-                hint="Put a backup of that file back, or move the folder 'models' elsewhere and "
-                "register its versions again.",
+                hint="Make a new one from these folders with `vsat doctor --rebuild`, or get a "
+                "backup back with `vsat restore`.",
             )
 
     def _now(self) -> str:
-        return catalogue.time_text(self._clock())
+        return time_text(self._clock())
 
     def _change(self, action: str, because: str = "") -> Change:
         if not isinstance(because, str):

@@ -1,7 +1,8 @@
 """The database's tables, as numbered migrations.
 
 A migration is never edited once released: what changes becomes the next number. Each is applied in
-one transaction together with its record, so a database is always wholly of one schema.
+one transaction together with its record, so a database is always wholly of one schema. Whoever
+opens an older database gets a say before its first step: that is when it is copied.
 """
 
 import sqlite3
@@ -105,7 +106,40 @@ _FIRST = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS = (Migration(1, "models, versions, files, history", _FIRST),)
+# `particulars` is what model.json says and no other column does: from it a lost manifest is written
+# again. `particulars_of` reads it from the folders of an older registry.
+_SECOND = (
+    "ALTER TABLE versions ADD COLUMN state TEXT NOT NULL DEFAULT 'sound'",
+    "ALTER TABLE versions ADD COLUMN came_from TEXT",
+    "ALTER TABLE versions ADD COLUMN particulars TEXT",
+    "ALTER TABLE versions ADD COLUMN base TEXT",  # id@version that it was tuned from
+    "ALTER TABLE versions ADD COLUMN base_digest TEXT",
+    """UPDATE versions SET particulars = particulars_of(
+        (SELECT model_id FROM models m WHERE m.model_key = versions.model_key), version)""",
+    """UPDATE versions SET base = json_extract(particulars, '$.lineage.base'),
+        base_digest = json_extract(particulars, '$.lineage.base_digest')""",
+    "CREATE INDEX versions_unsound ON versions (state) WHERE state <> 'sound'",
+    "CREATE INDEX versions_by_base ON versions (base) WHERE base IS NOT NULL",
+    "CREATE INDEX versions_by_base_digest ON versions (base_digest) WHERE base_digest IS NOT NULL",
+    "CREATE INDEX history_by_version ON history (model_key, version, event)",
+    "CREATE INDEX history_by_time ON history (at, event)",
+    # Of what was current when: a model may have many events of which few changed that.
+    """CREATE INDEX history_of_switches ON history (model_key, event)
+        WHERE current IS NOT previous""",
+    "ALTER TABLE models ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",  # of all its versions
+    """UPDATE models SET size_bytes = (SELECT coalesce(sum(v.size_bytes), 0) FROM versions v
+        WHERE v.model_key = models.model_key)""",
+    """CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS = (
+    Migration(1, "models, versions, files, history", _FIRST),
+    Migration(2, "damage, where versions came from, settings", _SECOND),
+)
 LATEST = MIGRATIONS[-1].number
 
 
@@ -149,26 +183,38 @@ def _header(connection: sqlite3.Connection) -> list[int]:
 
 
 def migrate(
-    connection: sqlite3.Connection, at: str, *, before_first: Callable[[], None] = lambda: None
+    connection: sqlite3.Connection,
+    at: str,
+    *,
+    before_first: Callable[[], None] = lambda: None,
+    before_upgrade: Callable[[int], None] = lambda _: None,
+    particulars_of: Callable[[str, int], str | None] = lambda *_: None,
 ) -> None:
-    """Bring a database to the latest schema, each step in its own transaction.
+    """Bring a database to the latest schema: a new one at once, an older one step by step.
 
     Args:
         connection: in autocommit mode.
         at: the time, for the records of the steps.
         before_first: called under the lock before the tables are made; what it raises prevents it.
+        before_upgrade: likewise before an older database is changed; given its schema.
+        particulars_of: what the folder of a version, by id and number, says beyond the database.
 
     Raises:
         RegistryError: the database is newer than this vsat, or is no registry.
     """
+    connection.create_function("particulars_of", 2, particulars_of)
+    asked = False
     while schema_number(connection) < LATEST:
         connection.execute("BEGIN IMMEDIATE")
         try:
             number = schema_number(connection)  # again: another process may have done it
             if number == 0:
                 before_first()
-            if number < LATEST:
-                _apply(connection, MIGRATIONS[number], at)
+            elif number < LATEST and not asked:
+                before_upgrade(number)
+                asked = True
+            for step in MIGRATIONS[number : None if number == 0 else number + 1]:
+                _apply(connection, step, at)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -12,11 +12,11 @@ from pathlib import Path
 from vsat.bundle import SEPARATION, Bundle
 from vsat.errors import VsatError
 from vsat.files import map_os_errors
-from vsat.registry import catalogue, staging
-from vsat.registry.catalogue import Change, VersionRecord
+from vsat.registry import catalogue, records, staging, timeline
 from vsat.registry.intake import Submission
+from vsat.registry.records import Change, VersionRecord
 from vsat.registry.reference import no_such_version
-from vsat.registry.store import Store
+from vsat.registry.store import Connection, Store
 
 SelfTest = Callable[[Bundle], None]
 LINK_CANDIDATES = 4  # equal files that are tried, newest first; one may be damaged or full of links
@@ -74,21 +74,31 @@ class Shelf:
         """
         self.store.check_writable()
         name = submission.manifest.id
-        found = self.store.row(catalogue.LIKE_IT, (catalogue.folded(name),))
+        found = self.store.row(catalogue.LIKE_IT, (records.folded(name),))
         if found:
             catalogue.check_not_confusable(name, found)
         expected = max((found[1] if found else 0) + 1, terms.at_least)
-        staged = staging.stage(submission, expected, self.folder, self._find_equal)
+        staged = staging.stage(submission, expected, self.folder, self.find_equal)
         try:
             if terms.replaces or terms.must_work or not found:
                 self.check_works(staged.bundle, change.at)
-            return self._publish(staged, change, terms)
+            return self._publish(staged, change, terms, submission.came_from)
         except BaseException:
             staging.discard(staged.bundle.path)
             raise
 
-    def remove(self, record: VersionRecord, change: Change) -> None:
+    def remove(
+        self,
+        record: VersionRecord,
+        change: Change,
+        may_go: Callable[[Connection, VersionRecord], None] = lambda *_: None,
+    ) -> None:
         """Remove a version's record, then its folder.
+
+        Args:
+            record: of the version.
+            change: what the history says of it.
+            may_go: called under the lock before; what it raises prevents it.
 
         Raises:
             InUseError: it is the current one.
@@ -99,6 +109,7 @@ class Shelf:
             key = catalogue.key_of(connection, record.model_id, record.version)
             if key is None:
                 raise no_such_version(record.model_id, record.version, [])
+            may_go(connection, record)
             catalogue.remove_version(connection, key, record.version, change)
         staging.discard(record.path)
 
@@ -120,29 +131,27 @@ class Shelf:
 
     def left_over(self) -> list[Path]:
         """Folders that crashed runs left: unfinished ones, and places that have no record."""
-        found = staging.abandoned(self.folder)
-        models = self.store.rows("SELECT model_key, model_id, last_version FROM models")
-        for key, name, last_version in models:
-            recorded = {
-                str(number)
-                for (number,) in self.store.rows(
-                    "SELECT version FROM versions WHERE model_key = ?", (key,)
-                )
-            }
-            # A number above the last one may be a registration that is not committed yet.
-            found += [
-                path
-                for path in _numbered(self.folder / name)
-                if path.name not in recorded and int(path.name) <= last_version
-            ]
-        return sorted(found)
+        if not self.store.writable:
+            return self._find_left_over()
+        with self.store.writing():  # so that no version is in its place and not yet recorded
+            return self._find_left_over()
 
     def remove_left_over(self) -> list[Path]:
         """Remove what `left_over` names, and return it."""
-        found = self.left_over()
-        for path in found:
+        with self.store.writing():
+            found = self._find_left_over()
+            doomed = [staging.set_aside(path) for path in found]
+        for path in doomed:
             staging.discard(path)
         return found
+
+    def _find_left_over(self) -> list[Path]:
+        found = staging.abandoned(self.folder)
+        for key, name in self.store.rows("SELECT model_key, model_id FROM models"):
+            rows = self.store.rows("SELECT version FROM versions WHERE model_key = ?", (key,))
+            recorded = {str(number) for (number,) in rows}
+            found += [p for p in _numbered(self.folder / name) if p.name not in recorded]
+        return sorted(found)
 
     def has_versions(self) -> bool:
         """Whether there is any version's folder, recorded or not."""
@@ -150,7 +159,9 @@ class Shelf:
             return any(any(_numbered(model)) for model in self.folder.iterdir())
         return False
 
-    def _publish(self, staged: staging.Staged, change: Change, terms: Terms) -> int:
+    def _publish(
+        self, staged: staging.Staged, change: Change, terms: Terms, came_from: str | None
+    ) -> int:
         name = staged.bundle.manifest.id
         place = left_over = None
         try:
@@ -164,7 +175,7 @@ class Shelf:
                     staged = staging.renumbered(staged, number)
                 place = self.folder / name / str(number)
                 left_over = staging.move_in(staged.bundle.path, place)
-                self._record(connection, key, staged, change, terms)
+                self._record(connection, key, staged, change, terms, came_from)
         except BaseException:
             if place is not None:
                 self._withdraw(name, place)
@@ -175,11 +186,12 @@ class Shelf:
 
     def _record(
         self,
-        connection: catalogue.Connection,
+        connection: Connection,
         key: int,
         staged: staging.Staged,
         change: Change,
         terms: Terms,
+        came_from: str | None,
     ) -> None:
         manifest = staged.bundle.manifest
         catalogue.insert_version(
@@ -189,11 +201,12 @@ class Shelf:
             staged.files,
             created_at=terms.created_at or change.at,
             origin=terms.origin,
+            came_from=came_from,
         )
-        if terms.replaces or catalogue.current_of(connection, key) is None:
-            catalogue.point_at(connection, key, manifest.version, change)
+        if terms.replaces or timeline.current_of(connection, key) is None:
+            timeline.point_at(connection, key, manifest.version, change)
         else:
-            catalogue.note(connection, key, manifest.version, change)
+            timeline.note(connection, key, manifest.version, change)
         if terms.arrival:
             catalogue.note_arrival(connection, *terms.arrival, change.at)
 
@@ -203,7 +216,8 @@ class Shelf:
             if catalogue.key_of(connection, name, int(place.name)) is None:
                 staging.discard(place)
 
-    def _find_equal(self, size: int, sha256: str | None) -> Iterator[Path]:
+    def find_equal(self, size: int, sha256: str | None) -> Iterator[Path]:
+        """Files of this size and digest; without a digest one path if there are any of the size."""
         if sha256 is None:
             found = self.store.row("SELECT 1 FROM files WHERE bytes = ? LIMIT 1", (size,))
             yield from [self.folder] if found else []

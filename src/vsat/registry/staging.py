@@ -17,6 +17,7 @@ from vsat.files import (
     STAGING_PREFIX,
     check_free_space,
     copy_and_hash,
+    make_folders,
     map_os_errors,
     remove_tree,
     sha256_of,
@@ -58,7 +59,7 @@ def stage(
     parent = models_folder / submission.manifest.id
     folder = staging_name(parent / str(version))
     with map_os_errors(f"adding a version to {parent}"):
-        _make_parents(parent)
+        make_folders(parent)
         folder.mkdir()
         try:
             return _fill(folder, submission, version, find_equal)
@@ -90,13 +91,18 @@ def move_in(folder: Path, place: Path) -> Path | None:
     Raises:
         OSError: it can't be renamed.
     """
-    left_over = None
-    if os.path.lexists(place):
-        left_over = staging_name(place)
-        place.rename(left_over)
+    left_over = set_aside(place) if os.path.lexists(place) else None
     folder.rename(place)
     sync_directory(place.parent)
     return left_over
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a folder a name that says it is unfinished; return that, or its own if it can't be."""
+    if not folder.name.startswith(STAGING_PREFIX):
+        with suppress(OSError):
+            return folder.rename(staging_name(folder))
+    return folder
 
 
 def discard(folder: Path) -> None:
@@ -119,16 +125,6 @@ def abandoned(models_folder: Path, older_than_s: float = ABANDONED_AFTER_S) -> l
             if path.lstat().st_mtime < limit:
                 found.append(path)
     return sorted(found)
-
-
-def _make_parents(parent: Path) -> None:
-    if parent.is_dir():
-        return
-    if not parent.parent.is_dir():
-        parent.parent.mkdir(parents=True, exist_ok=True)
-        sync_directory(parent.parent.parent)
-    parent.mkdir(exist_ok=True)
-    sync_directory(parent.parent)
 
 
 def _fill(folder: Path, submission: Submission, version: int, find_equal: FindEqual) -> Staged:

@@ -11,16 +11,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vsat.errors import RegistryError, StorageError, VsatError
-from vsat.files import map_os_errors
+from vsat.files import check_free_space, make_folders, map_os_errors, replace_atomically
 from vsat.registry.forking import apart_from_forks
 from vsat.registry.schema import LATEST, migrate, schema_number
 
 BUSY_TIMEOUT_S = 60.0  # 32 processes that write at once, each with slow disk, wait less
+MAX_JOURNAL_BYTES = 1 << 20  # kept between changes; most need a few pages of 4 KiB
+Connection = sqlite3.Connection
 Row = tuple[Any, ...]
 
 _writing = threading.RLock()  # SQLite would have threads poll for their turn
@@ -51,6 +53,7 @@ class Store:
         path: of the database; its folder is made when needed.
         now: the time as text.
         before_first: called under the lock before the tables of a new database are made.
+        particulars_of: what the folder of a version, by id and number, says beyond the database.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Store:
         path: Path,
         now: Callable[[], str],
         before_first: Callable[[], None] = lambda: None,
+        particulars_of: Callable[[str, int], str | None] = lambda *_: None,
     ) -> None:
         self.path = path
         self._now = now
         self._before_first = before_first
+        self._particulars_of = particulars_of
         self._local = threading.local()
         self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
 
@@ -115,6 +120,24 @@ class Store:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
+    def copy_to(self, target: Path) -> None:
+        """Write a consistent copy of the database, durably, also while others write.
+
+        Raises:
+            RegistryError: the database is damaged.
+            StorageError: the copy can't be written.
+        """
+        check_free_space(target.parent, self.path.stat().st_size)
+        try:
+            with replace_atomically(target) as staged:
+                source = self._connect(self._readable_uri())
+                try:
+                    _copy(source, staged)
+                finally:
+                    source.close()
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
     def check_writable(self) -> None:
         """Refuse to write where it can't work.
 
@@ -153,7 +176,7 @@ class Store:
         folder = self.path.parent
         with map_os_errors(f"opening the registry in {folder}"):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folders(folder)
             except OSError:
                 if folder.exists():
                     raise
@@ -166,7 +189,13 @@ class Store:
         try:
             _make_durable(handle.connection)
             with _writing:
-                migrate(handle.connection, self._now(), before_first=self._before_first)
+                migrate(
+                    handle.connection,
+                    self._now(),
+                    before_first=self._before_first,
+                    before_upgrade=self._keep_copy,
+                    particulars_of=self._particulars_of,
+                )
             handle.connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             handle.close()
@@ -179,12 +208,17 @@ class Store:
             migrate(handle.connection, self._now())
             return handle
         handle = _Handle(self._connect(self._readable_uri()), writable=False)
-        if schema_number(handle.connection) < LATEST:
-            raise RegistryError(
-                f"The registry in {self.path.parent} has an older form and can't be written to.",
-                hint="Make its folder writable once, so that it can be upgraded.",
-            )
+        if schema_number(handle.connection) < LATEST:  # it is upgraded in memory, for this process
+            copy = _Handle(self._connect("file::memory:"), writable=False)
+            handle.connection.backup(copy.connection)
+            handle.close()
+            migrate(copy.connection, self._now(), particulars_of=self._particulars_of)
+            return copy
         return handle
+
+    def _keep_copy(self, number: int) -> None:
+        """Keep the database as it is before an upgrade, beside it."""
+        self.copy_to(self.path.with_name(f"{self.path.name}.schema-{number}"))
 
     def _readable_uri(self) -> str:
         uri = self.path.as_uri() + "?mode=ro"
@@ -195,7 +229,7 @@ class Store:
             finally:
                 connection.close()
         except sqlite3.OperationalError:  # a write-ahead log can't be opened without writing
-            if any(Path(f"{self.path}{end}").exists() for end in ("-wal", "-journal")):
+            if any(_holds_changes(Path(f"{self.path}{end}")) for end in ("-wal", "-journal")):
                 raise
             return uri + "&immutable=1"
         return uri
@@ -213,7 +247,8 @@ class Store:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return RegistryError(
                 f"The registry's database {place} is damaged ({error}).",
-                hint="Put a backup of that file back; the folders under 'models' are untouched.",
+                hint="Make a new one from the folders of the versions: `vsat doctor --rebuild`. "
+                "Or get a backup back: `vsat restore`.",
             )
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return RegistryError(
@@ -237,11 +272,30 @@ class Store:
         return RegistryError(f"The registry's database {place} failed ({error}).")
 
 
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file that needs no other
+    finally:
+        copy.close()
+
+
 def _make_durable(connection: sqlite3.Connection) -> None:
     # SQLite before 3.51.3 can lose the log of a write-ahead database with several checkpointers.
+    # There the journal stays, ended by zeros that SQLite syncs: as durable as deleting it and then
+    # syncing the folder, and quicker. (That a new journal's name can't be synced SQLite ignores.)
     safe = sqlite3.sqlite_version_info >= (3, 51, 3)
-    _set_journal(connection, "wal" if safe else "delete")
+    _set_journal(connection, "wal" if safe else "persist")
     connection.execute(f"PRAGMA synchronous = {'FULL' if safe else 'EXTRA'}")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
+
+
+def _holds_changes(log: Path) -> bool:
+    """Whether a log or journal may hold changes; one that is empty or begins with zero does not."""
+    with suppress(FileNotFoundError), open(log, "rb") as file:
+        return file.read(1) not in (b"", b"\0")
+    return False
 
 
 def _set_journal(connection: sqlite3.Connection, wanted: str) -> None:
