@@ -4,9 +4,8 @@
 
 Writes `checkpoint.pt` (at most 16 MiB) and `log.jsonl` into the run's folder. Stop it at any time;
 start it again and it goes on. `--valid SPEECH_FOLDER` scores the running average now and then on
-mixtures that are only listened to, never learned from. `--processes 2` trains in two processes of
-one thread each that average their weights every few steps: on two cores that sees more audio than
-one process of two threads.
+mixtures that are only listened to, never learned from. `--processes 2` trains in two processes that
+average their weights every few steps; give each one thread on two cores.
 """
 
 import argparse
