@@ -938,6 +938,24 @@ def test_threads_share_a_registry(registry: ModelRegistry, source: Callable[...,
     check_whole(registry)
 
 
+def test_a_home_that_another_makes_meanwhile_is_not_taken_for_read_only(
+    registry: ModelRegistry, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access, others = os.access, ModelRegistry(registry.home, self_test=SelfTest())
+
+    def slow_access(path: Path, mode: int) -> bool:
+        answer = access(path, mode)
+        monkeypatch.setattr("os.access", access)
+        others.list_models()  # it makes the database
+        return answer
+
+    monkeypatch.setattr("os.access", slow_access)
+    try:
+        assert registry.register_model("m", source(), OTHER) == 1
+    finally:
+        others.close()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="permissions work differently there")
 def test_a_read_only_home_reads_and_says_so_on_writing(
     registry: ModelRegistry, source: Callable[..., Path]

@@ -181,7 +181,8 @@ class Store:
                 if folder.exists():
                     raise
                 return False
-        can_write_file = os.access(self.path, os.W_OK) or not self.path.exists()
+        # In this order: another process may make the database between the two questions.
+        can_write_file = not self.path.exists() or os.access(self.path, os.W_OK)
         return can_write_file and os.access(folder, os.W_OK | os.X_OK)
 
     def _open_writable(self) -> _Handle:
