@@ -21,10 +21,10 @@ import torch
 from score_mixtures import as_markdown, score
 
 import vsat
+from vsat.assembly import agreement_db, export_bundle
 from vsat.bundle import Architecture, Manifest
 from vsat.files import remove_tree
 from vsat.networks.weights import MIN_QUANTISED
-from vsat.tuning.export import agreement_db, export_bundle
 from vsat.tuning.material import PACK_RATE
 from vsat.tuning.training import Training
 

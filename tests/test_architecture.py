@@ -13,8 +13,8 @@ FLOORS = [
     {"errors", "settings", "progress", "files"},
     {"bundle", "audio", "networks", "metrics"},
     {"engines"},
-    {"registry"},
-    {"separator", "picture", "tuning"},
+    {"registry", "assembly"},
+    {"separator", "picture", "tuning", "convert"},
     {"cli"},
     {"__main__"},
 ]
@@ -22,8 +22,8 @@ SIBLINGS = {  # imports within a floor that the design wants
     ("settings", "errors"), ("progress", "errors"), ("files", "errors"),
 }  # fmt: skip
 RUNTIMES = {
-    "torch": {"networks", "engines", "tuning"},
-    "onnx": {"tuning"},
+    "torch": {"networks", "engines", "assembly", "tuning", "convert"},
+    "onnx": {"networks", "convert"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "pyroomacoustics": {"tuning"},

@@ -5,6 +5,8 @@
     ├── AudioError               a recording can't be read, written or used
     ├── BundleError              a version's files are not what they must be
     │   └── DamagedError         ... and they once were: the digest no longer fits
+    ├── ConversionError          a published model can't be converted
+    │   └── UnsafeFileError      ... because it holds more than a model has to
     ├── ModelNotFoundError       no such model or version (also a KeyError)
     ├── RegistryError            the registry can't do what was asked
     │   └── InUseError           ... because the version is current
@@ -49,6 +51,14 @@ class BundleError(VsatError):
 
 class DamagedError(BundleError):
     """A registered file no longer has the digest that was recorded for it."""
+
+
+class ConversionError(VsatError):
+    """A published model can't be converted: of no known family, incomplete, or with parts left."""
+
+
+class UnsafeFileError(ConversionError):
+    """A published file holds what a model has no need of: code, bombs, ways out of its folder."""
 
 
 class ModelNotFoundError(VsatError, KeyError):

@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import vsat
+from vsat.assembly import agreement_db, export_bundle
 from vsat.bundle import Architecture, Manifest
 from vsat.engines import open_engine
 from vsat.networks import build
-from vsat.tuning.export import agreement_db, export_bundle
 
 SIZES = {
     "band_split_gru": {"width": 24, "hidden": 24, "layers": 1},

@@ -1,0 +1,1 @@
+"""Published checkpoints of other projects, read without running anything, as bundles."""
