@@ -618,13 +618,25 @@ def test_doctor_finds_all_well(toy, vsat_of):
     code, out, err = vsat_of("doctor")
     assert (code, err) == (0, "")
     states = {line.split("  ")[0]: line for line in out.splitlines()[1:]}
-    assert set(states) == {"folder", "database", "files", "unfinished", "free space", "engine"}
+    assert list(states) == [
+        "folder", "database", "files", "unfinished", "records", "free space", "engine"
+    ]  # fmt: skip
     assert "openvino" in states["engine"]
 
 
 def test_doctor_changes_nothing_where_there_is_no_registry(home, vsat_of):
     assert vsat_of("doctor")[0] == 0
     assert not home.exists()
+
+
+def test_doctor_names_a_version_that_is_not_recorded(toy, home, vsat_of):
+    unknown = home / "models" / "toy" / "7"
+    unknown.mkdir()
+    code, out, err = vsat_of("doctor", "--fix")
+    assert code == 0
+    assert f"1 versions on disk are not recorded, such as {unknown}" in out
+    assert f"vsat register toy {unknown}" in err
+    assert unknown.exists()
 
 
 def test_doctor_removes_what_was_left_unfinished(toy, home, vsat_of, tmp_path):

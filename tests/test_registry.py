@@ -361,6 +361,7 @@ def test_a_crashed_registrations_folder_makes_way(
     orphan = registry.home / "models" / "m" / "2"
     orphan.mkdir()
     (orphan / "half").write_bytes(b"half")
+    staging.announce(orphan)
     assert registry.register_model("m", source(b"whole"), OTHER) == 2
     assert sorted(path.name for path in orphan.iterdir()) == ["model.bin", "model.json"]
     check_whole(registry)
@@ -392,13 +393,37 @@ def test_what_crashes_left_is_named_and_removed(
     folder = registry.home / "models" / "m"
     (folder / "2").mkdir()  # deleted from the database, then the power went
     (folder / "3").mkdir()  # in its place, but the power went before it was recorded
+    staging.announce(folder / "3")
+    first = registry.home / "models" / "new" / "1"  # the same, of the first version of a model
+    first.mkdir(parents=True)
+    staging.announce(first)
     (folder / ".staging-young").mkdir()  # perhaps being registered just now
     (folder / ".staging-old").mkdir()
     os.utime(folder / ".staging-old", (0, 0))
-    expected = [folder / ".staging-old", folder / "2", folder / "3"]
+    expected = [folder / ".staging-old", folder / "2", folder / "3", first]
+    assert registry.without_record() == []
     assert registry.left_over() == expected
     assert registry.remove_left_over() == expected
     assert sorted(os.listdir(folder)) == [".staging-young", "1"]
+    assert os.listdir(first.parent) == []
+
+
+def test_what_an_older_database_does_not_know_is_kept_and_its_number_passed_over(
+    registry: ModelRegistry, source: Callable[..., Path], tmp_path: Path
+) -> None:
+    registry.register_model("m", source(b"one"), OTHER)
+    older = (registry.home / "registry.db").read_bytes()
+    registry.register_model("m", source(b"two"), OTHER)
+    registry.register_model("new", source(b"three"), OTHER)
+    registry.close()
+    (registry.home / "registry.db").write_bytes(older)
+    unknown = [registry.home / "models" / name for name in ("m/2", "new/1")]
+    assert registry.left_over() == []
+    assert registry.without_record() == unknown
+    assert registry.register_model("m", source(b"four"), OTHER) == 3
+    assert registry.register_model("new", unknown[1], None) == 2
+    assert registry.without_record() == unknown
+    assert registry.verify() == []
 
 
 def test_what_is_being_registered_is_not_left_over(

@@ -61,6 +61,7 @@ def doctor(
         "database": lambda: check_database(invocation),
         "files": lambda: check_files(invocation, fix=fix),
         "unfinished": lambda: check_leftovers(invocation, folders, fix=fix),
+        "records": lambda: check_records(invocation),
         "free space": lambda: check_space(home),
         "engine": check_engine,
     }
@@ -180,6 +181,17 @@ def check_leftovers(invocation: Invocation, folders: Sequence[Path], *, fix: boo
     for path in idle:
         remove_leftover(path)
     return Finding("unfinished", "ok", f"{len(idle)} removed{still}")
+
+
+def check_records(invocation: Invocation) -> Finding:
+    """Whether each version's folder is known to the database."""
+    registry = invocation.registry()
+    unknown = registry.without_record() if registry.home.exists() else []
+    if not unknown:
+        return Finding("records", "ok", "each version on disk is recorded")
+    detail = f"{len(unknown)} versions on disk are not recorded, such as {unknown[0]}"
+    hint = f"Take it in again: vsat register {unknown[0].parent.name} {unknown[0]}; or remove it"
+    return Finding("records", "attention", detail, hint)
 
 
 def check_space(home: Path) -> Finding:

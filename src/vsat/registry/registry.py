@@ -375,6 +375,10 @@ class ModelRegistry:
         self._store.check_writable()
         return self._shelf.remove_left_over()
 
+    def without_record(self) -> list[Path]:
+        """Versions' folders that the database does not know, as after an older one was put back."""
+        return self._shelf.without_record()
+
     @property
     def writable(self) -> bool:
         """Whether this home can be written to; if not, it still reads and separates."""

@@ -1,9 +1,12 @@
 """Versions come and go here: their folders and their records are kept in step.
 
 A folder is in its place before its record is committed, and a record is gone before its folder is.
-So a crash can leave a folder without a record, never a record without a folder.
+So a crash can leave a folder without a record, never a record without a folder. A note beside it
+tells such a folder from one whose record was lost with an older database that was put back: the
+first is removed, the second is kept and its number passed over.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,7 +133,7 @@ class Shelf:
             connection.execute("INSERT OR IGNORE INTO self_tests VALUES (?, ?)", (digest, at))
 
     def left_over(self) -> list[Path]:
-        """Folders that crashed runs left: unfinished ones, and places that have no record."""
+        """Folders that crashed runs left: unfinished, not yet recorded, or no longer."""
         if not self.store.writable:
             return self._find_left_over()
         with self.store.writing():  # so that no version is in its place and not yet recorded
@@ -140,18 +143,31 @@ class Shelf:
         """Remove what `left_over` names, and return it."""
         with self.store.writing():
             found = self._find_left_over()
-            doomed = [staging.set_aside(path) for path in found]
-        for path in doomed:
-            staging.discard(path)
+            for path in found:
+                staging.drop(path)
         return found
 
     def _find_left_over(self) -> list[Path]:
-        found = staging.abandoned(self.folder)
-        for key, name in self.store.rows("SELECT model_key, model_id FROM models"):
-            rows = self.store.rows("SELECT version FROM versions WHERE model_key = ?", (key,))
-            recorded = {str(number) for (number,) in rows}
-            found += [p for p in _numbered(self.folder / name) if p.name not in recorded]
-        return sorted(found)
+        found = [path for path in self._unrecorded() if self._may_go(path)]
+        return sorted([*staging.abandoned(self.folder), *found])
+
+    def without_record(self) -> list[Path]:
+        """Versions' folders that the database does not know and that no crash explains."""
+        return sorted(path for path in self._unrecorded() if not self._may_go(path))
+
+    def _unrecorded(self) -> Iterator[Path]:
+        of_model = """SELECT v.version FROM versions v JOIN models m USING (model_key)
+            WHERE m.model_id = ?"""
+        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
+            recorded = {str(number) for (number,) in self.store.rows(of_model, (folder.name,))}
+            yield from (path for path in _numbered(folder) if path.name not in recorded)
+
+    def _may_go(self, unrecorded: Path) -> bool:
+        """Whether this version was deleted, or its registration was cut short."""
+        known = """SELECT 1 FROM history h JOIN models m USING (model_key)
+            WHERE m.model_id = ? AND h.version = ? LIMIT 1"""
+        about = (unrecorded.parent.name, int(unrecorded.name))
+        return self.store.row(known, about) is not None or staging.is_announced(unrecorded)
 
     def has_versions(self) -> bool:
         """Whether there is any version's folder, recorded or not."""
@@ -170,10 +186,11 @@ class Shelf:
                     staging.discard(staged.bundle.path)
                     return 0
                 key, last = catalogue.find_or_add_model(connection, name, change.at)
-                number = max(last + 1, terms.at_least)
+                number = self._free_number(name, max(last + 1, terms.at_least))
                 if number != staged.bundle.manifest.version:
                     staged = staging.renumbered(staged, number)
                 place = self.folder / name / str(number)
+                note = staging.announce(place)
                 left_over = staging.move_in(staged.bundle.path, place)
                 self._record(connection, key, staged, change, terms, came_from)
         except BaseException:
@@ -182,6 +199,15 @@ class Shelf:
             raise
         if left_over is not None:
             staging.discard(left_over)
+        staging.retract([note] if left_over is None else staging.notes_beside(place))
+        return number
+
+    def _free_number(self, name: str, number: int) -> int:
+        """The number, or the next one whose place holds nothing that could be somebody's."""
+        while os.path.lexists(place := self.folder / name / str(number)):
+            if staging.is_announced(place):
+                break
+            number += 1
         return number
 
     def _record(
@@ -214,7 +240,7 @@ class Shelf:
         """Remove a folder whose record was not committed; keep it where that can't be known."""
         with suppress(VsatError), self.store.writing() as connection:
             if catalogue.key_of(connection, name, int(place.name)) is None:
-                staging.discard(place)
+                staging.drop(place)
 
     def find_equal(self, size: int, sha256: str | None) -> Iterator[Path]:
         """Files of this size and digest; without a digest one path if there are any of the size."""

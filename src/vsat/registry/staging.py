@@ -6,7 +6,7 @@ renamed into place when all of it is durable.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from vsat.files import (
     STAGING_PREFIX,
     check_free_space,
     copy_and_hash,
+    is_staged_for,
     make_folders,
     map_os_errors,
     remove_tree,
@@ -95,6 +96,47 @@ def move_in(folder: Path, place: Path) -> Path | None:
     folder.rename(place)
     sync_directory(place.parent)
     return left_over
+
+
+def announce(place: Path) -> Path:
+    """Note beside a place that what comes to stand there is not recorded yet.
+
+    The note is a file; it goes when the record is there. It lets a version whose registration was
+    cut short be told from one whose record was lost.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    note = staging_name(place)
+    note.touch(exist_ok=False)
+    return note
+
+
+def notes_beside(place: Path) -> Iterator[Path]:
+    """The notes that say that what stands in a place may not be recorded."""
+    for path in place.parent.iterdir():
+        if is_staged_for(path, place) and path.is_file():
+            yield path
+
+
+def is_announced(place: Path) -> bool:
+    """Whether a note says that what stands in a place may not be recorded."""
+    return any(notes_beside(place))
+
+
+def retract(notes: Iterable[Path]) -> None:
+    """Remove notes; one that can't be removed does no harm beside a version that is recorded."""
+    for note in notes:
+        with suppress(OSError):
+            note.unlink()
+
+
+def drop(place: Path) -> None:
+    """Remove a folder that is not recorded, then the notes that say so."""
+    notes = list(notes_beside(place))
+    discard(place)
+    if not os.path.lexists(place):
+        retract(notes)
 
 
 def set_aside(folder: Path) -> Path:
