@@ -15,6 +15,7 @@ FLOORS = [
     {"engines"},
     {"registry", "assembly"},
     {"separator", "picture", "tuning", "convert"},
+    {"qualification"},
     {"cli"},
     {"__main__"},
 ]
