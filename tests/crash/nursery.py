@@ -33,11 +33,15 @@ def print_state(home):
     """Print what the registry holds, read without letting anything in or mending anything."""
     from vsat.errors import VsatError
 
+    nothing = {key: [] for key in ("orphans", "damage", "models", "versions", "history")}
     try:
-        state = state_of(Path(home))
+        if (Path(home) / "registry.db").exists():
+            state = state_of(Path(home))
+        else:  # to look for it would make one
+            lost = any(Path(home).glob("models/*/[0-9]*"))
+            state = {"integrity": ["gone" if lost else "ok"], **nothing}
     except VsatError as error:
-        state = {"integrity": [error.message], "orphans": [], "damage": []}
-        state |= {"models": [], "versions": [], "history": []}
+        state = {"integrity": [error.message], **nothing}
     print(json.dumps(state), flush=True)
     return 0
 

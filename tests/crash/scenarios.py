@@ -206,7 +206,8 @@ class Trial:
             return
         if outcome.code not in (DONE, FAILED):
             yield f"it ended with {outcome.code}: {outcome.output}"
-        if outcome.code == FAILED and "error: " not in outcome.output:
+        says_why = "error: " in outcome.output or "  bad  " in outcome.output  # as doctor does
+        if outcome.code == FAILED and not says_why:
             yield f"it ended without saying why: {outcome.output}"
         if outcome.code == DONE and not _same(state, self._after):
             yield "it ended well and has not done what it was told"
