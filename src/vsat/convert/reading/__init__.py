@@ -5,6 +5,8 @@ apart by a machine that can build data only (`machine`, `vocabulary`). What come
 and JSON.
 """
 
+from vsat.convert.reading.bundle_archive import unpack_archive
 from vsat.convert.reading.checkpoint_file import read_checkpoint
+from vsat.convert.reading.graphs import GraphFacts, Port, check_graph
 
-__all__ = ["read_checkpoint"]
+__all__ = ["GraphFacts", "Port", "check_graph", "read_checkpoint", "unpack_archive"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from vsat.convert.reading.isolation import OUTCOME_NAME
 from vsat.convert.reading.sealing import seal
-from vsat.errors import UnsafeFileError, VsatError
+from vsat.errors import MissingExtraError, UnsafeFileError, VsatError
 
 # Each module has a function `read(source, folder)`, whose result is the answer.
 TASKS = {
@@ -24,9 +24,14 @@ TASKS = {
 
 def main(task: str, source: Path, folder: Path) -> None:
     """Do the task, and write down what came of it."""
-    read: Callable[[Path, Path], dict[str, Any]] = importlib.import_module(TASKS[task]).read
-    seal(source, folder)
-    outcome = _outcome(read, source, folder)
+    try:
+        read = importlib.import_module(TASKS[task]).read
+    except ModuleNotFoundError as error:
+        hint = "Run: pip install 'vsat[convert]'"
+        outcome = _refusal(MissingExtraError(f"This needs {error.name}.", hint=hint))
+    else:
+        seal(source, folder)
+        outcome = _outcome(read, source, folder)
     (folder / OUTCOME_NAME).write_bytes(json.dumps(outcome, allow_nan=False).encode("ascii"))
 
 
