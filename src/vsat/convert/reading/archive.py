@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -51,8 +51,19 @@ class ArchiveLimits:
 
 
 @contextmanager
-def open_archive(file: BinaryIO, origin: str, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
+def open_archive(
+    file: BinaryIO,
+    origin: str,
+    limits: ArchiveLimits,
+    recognise: Callable[[list[str]], None] | None = None,
+) -> Iterator[zipfile.ZipFile]:
     """Check an archive's directory and headers; give it, with nothing of its content read yet.
+
+    Args:
+        file: the archive.
+        origin: its name, for messages.
+        limits: what it may hold.
+        recognise: sees the names before all else is checked, and may say better what is wrong.
 
     Raises:
         UnsafeFileError: it is not a plain archive, or not within the limits.
@@ -64,6 +75,8 @@ def open_archive(file: BinaryIO, origin: str, limits: ArchiveLimits) -> Iterator
         raise UnsafeFileError(f"{origin} is a damaged archive.", hint=HINT) from error
     with archive:
         entries = archive.infolist()
+        if recognise is not None:
+            recognise([entry.filename for entry in entries])
         _check_sizes(entries, origin, limits)
         _check_names(entries, origin)
         _check_layout(archive, file, origin)

@@ -125,12 +125,17 @@ def _check_sizes_made(graph: Any, origin: str) -> None:
         if node.op_type == "Constant" and node.output and attribute.name == "value"
     }
     for node in graph.node:
-        where = _MAKERS.get(node.op_type)
-        shape = constants.get(node.input[where]) if where is not None and len(node.input) > where else None
+        shape = constants.get(_shape_input(node))
         if shape is not None and math.prod(_integers(shape)) > MAX_ELEMENTS:
             refuse(origin, f"makes a tensor of more than {MAX_ELEMENTS} elements")
         if node.op_type == "Loop":
             _check_loop(node, constants, origin)
+
+
+def _shape_input(node: Any) -> str:
+    """The name of the input that gives the shape of what the node makes; empty for most nodes."""
+    where = _MAKERS.get(node.op_type, len(node.input))
+    return node.input[where] if where < len(node.input) else ""
 
 
 def _check_loop(node: Any, constants: dict[str, Any], origin: str) -> None:

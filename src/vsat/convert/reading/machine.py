@@ -72,7 +72,8 @@ class PickleMachine:
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         try:
-            for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
+            operations = pickletools.genops(_Bounded(file))  # type: ignore[arg-type]
+            for count, (operation, argument, _) in enumerate(operations):
                 if count > MAX_OPERATIONS:
                     raise ValueError("it has too many operations")
                 self._do(operation.name, argument)
@@ -273,6 +274,21 @@ class PickleMachine:
         "SETITEM": _set_item,
         "SETITEMS": _set_items,
     }
+
+
+class _Bounded:
+    """A file that makes no room for more than is left in it, whatever length is asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        here = file.tell()
+        self._end = file.seek(0, 2)
+        file.seek(here)
+        self.tell = file.tell
+        self.readline = file.readline
+
+    def read(self, n_bytes: int) -> bytes:
+        return self._file.read(min(n_bytes, self._end - self._file.tell()))
 
 
 def checked_key(key: object) -> object:

@@ -38,7 +38,11 @@ def read_archive(file: BinaryIO, origin: str) -> tuple[Tensors, dict[str, Any]]:
         UnsafeFileError: it holds more than tensors and plain values.
         ConversionError: it is no such file.
     """
-    with open_archive(file, origin, ARCHIVE_LIMITS) as archive:
+
+    def recognise(names: list[str]) -> None:
+        _refuse_script(names, origin)
+
+    with open_archive(file, origin, ARCHIVE_LIMITS, recognise) as archive:
         prefix = _checked_entries(archive.namelist(), origin)
         if f"{prefix}/byteorder" in archive.namelist():
             order = read_entry(archive, f"{prefix}/byteorder", origin)
@@ -164,17 +168,19 @@ def _storage(reference: object) -> Storage:
             raise ValueError("it refers to something that is no storage")
 
 
+def _refuse_script(names: list[str], origin: str) -> None:
+    scripted = [name for name in names if "/code/" in name or name.endswith("/constants.pkl")]
+    if scripted:
+        raise UnsafeFileError(
+            f"{origin} is a TorchScript archive, which is a program: {listed(scripted)}.",
+            hint="Ask its publisher for the state_dict alone, best as safetensors.",
+        )
+
+
 def _checked_entries(names: list[str], origin: str) -> str:
     """The folder that all entries are in, when they are those of a file of `torch.save`."""
     prefix = names[0].partition("/")[0] if names else ""
     entries = {name.removeprefix(f"{prefix}/") for name in names if name.startswith(f"{prefix}/")}
-    scripted = sorted(name for name in entries if name.startswith("code/"))
-    if scripted or "constants.pkl" in entries:
-        raise UnsafeFileError(
-            f"{origin} is a TorchScript archive, which is a program: "
-            f"{listed(scripted or ['constants.pkl'])}.",
-            hint="Ask its publisher for the state_dict alone, best as safetensors.",
-        )
     if "data.pkl" not in entries:
         raise ConversionError(
             f"{origin} is an archive, but not one of PyTorch: {listed(names)}.",

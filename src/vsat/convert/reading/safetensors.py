@@ -21,6 +21,7 @@ from vsat.convert.reading.refusal import refuse, shown
 from vsat.convert.reading.tensors import (
     BFLOAT16,
     MAX_AXES,
+    MAX_AXIS,
     element_bytes,
     numpy_type,
     widened,
@@ -91,6 +92,8 @@ def _type_and_shape(name: str, entry: Any, origin: str) -> tuple[str, list[int]]
         refuse(origin, f"has the tensor {shown(name)} of the type {shown(entry['dtype'])}")
     if not isinstance(shape, list) or len(shape) > MAX_AXES or not all(map(_is_size, shape)):
         refuse(origin, f"has the tensor {shown(name)} of an impossible shape")
+    if math.prod(n or 1 for n in shape) > MAX_AXIS:
+        refuse(origin, f"has the tensor {shown(name)} of an impossible shape")
     return DTYPES[entry["dtype"]], shape
 
 
@@ -105,7 +108,7 @@ def _offsets(name: str, entry: Any, origin: str) -> tuple[int, int]:
 
 
 def _is_size(value: object) -> bool:
-    return type(value) is int and 0 <= value < 1 << 48
+    return type(value) is int and 0 <= value <= MAX_AXIS
 
 
 def _array(content: bytes, dtype: str, shape: list[int]) -> np.ndarray:

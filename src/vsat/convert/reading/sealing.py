@@ -5,6 +5,7 @@ processor time and file size; no network, where the system lets a process leave 
 Python asks before whatever reaches outside (PEP 578), which lets through a closed list.
 """
 
+import codecs
 import ctypes
 import os
 import sys
@@ -39,10 +40,17 @@ def seal(readable: Path, writable: Path) -> None:
         readable: a file, whose neighbours can be read too, or a folder.
         writable: a folder, which can be read as well.
     """
+    load_codecs()
     _limit_resources()
     _leave_network()
     folder = readable if readable.is_dir() else readable.parent
     sys.addaudithook(_guard(str(folder.absolute()), str(writable.absolute())))
+
+
+def load_codecs() -> None:
+    """Load what Python itself would import when it first meets text in some encoding."""
+    for name in ("ascii", "latin-1", "cp437", "utf-8", "raw-unicode-escape", "unicode-escape"):
+        codecs.lookup(name)
 
 
 def _guard(readable: str, writable: str) -> Callable[[str, tuple[Any, ...]], None]:

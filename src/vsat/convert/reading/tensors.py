@@ -6,6 +6,7 @@ used twice (a stride of zero makes 2^40 elements of four bytes), and all tensors
 in proportion to the file.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -95,6 +96,8 @@ class TensorReader:
         (offset,) = self._numbers(name, [tensor.offset])
         if len(size) != len(strides):
             self._refuse(name, "has more sizes than strides, or fewer")
+        if math.prod(n or 1 for n in size) > MAX_AXIS:
+            self._refuse(name, "has a shape that is too large")
         if 0 in size:
             return widened(np.empty(size, numpy_type(storage.dtype)), storage.dtype)
         last = offset + sum((n - 1) * stride for n, stride in zip(size, strides, strict=True))
@@ -102,7 +105,7 @@ class TensorReader:
             self._refuse(name, "reaches beyond its storage")
         if _overlaps(size, strides):
             self._refuse(name, "uses elements of its storage more than once")
-        self._spend(name, int(np.prod(size, dtype=object)) * width)
+        self._spend(name, math.prod(size) * width)
         view = np.ndarray(
             tuple(size),
             numpy_type(storage.dtype),
