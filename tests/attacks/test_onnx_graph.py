@@ -7,10 +7,13 @@ from conftest import watching
 
 onnx = pytest.importorskip("onnx")
 import numpy as np
+from bundles import write_bundle
 from onnx import TensorProto, helper, numpy_helper
 
+from vsat.bundle import read_bundle
 from vsat.convert.reading import check_graph, graph_file
-from vsat.errors import ConversionError, UnsafeFileError
+from vsat.engines import self_test
+from vsat.errors import ConversionError, SelfTestError, UnsafeFileError
 
 
 def graph(nodes=(), initializers=(), shape=("batch", 2, "samples")):
@@ -154,9 +157,54 @@ def loop(trips):
     return graph([node], initializers)
 
 
+def slow_graph(trips_per_sample):
+    """A loop whose number of trips is computed from the input's length."""
+    value = helper.make_tensor_value_info
+    signal = TensorProto.FLOAT, ["batch", 2, "samples"]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("Sin", ["signal"], ["next"]),
+        ],
+        "body",
+        [
+            value("i", TensorProto.INT64, []),
+            value("go", TensorProto.BOOL, []),
+            value("signal", *signal),
+        ],
+        [value("on", TensorProto.BOOL, []), value("next", *signal)],
+    )
+    model = graph(
+        [
+            helper.make_node("Shape", ["mixture"], ["shape"]),
+            helper.make_node("ReduceProd", ["shape"], ["samples"], keepdims=0),
+            helper.make_node("Mul", ["samples", "many"], ["trips"]),
+            helper.make_node("Loop", ["trips", "true", "twice"], ["estimates"], body=body),
+        ],
+        [
+            numpy_helper.from_array(np.array(True), "true"),
+            numpy_helper.from_array(np.array(trips_per_sample, np.int64), "many"),
+        ],
+    )
+    model.graph.node[1].output[0] = "twice"
+    return model
+
+
 @pytest.mark.parametrize("trips", [None, (1 << 63) - 1])
 def test_a_loop_without_an_end(trips, tmp_path):
     assert "without an end" in refused(loop(trips), tmp_path)
+
+
+def test_a_loop_as_long_as_the_input_says_is_stopped_when_it_is_first_run(tmp_path, monkeypatch):
+    """What no look at the graph finds out, the self-test in a process with limits does."""
+    monkeypatch.setattr(self_test, "TIME_LIMIT_S", 6)
+    content = slow_graph(1_000_000_000).SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    graph_file.read(path, tmp_path)  # nothing is wrong with it to look at
+    bundle = read_bundle(write_bundle(tmp_path / "bundle", {"model.onnx": content}))
+    with pytest.raises(SelfTestError, match="within"):
+        self_test.check(bundle)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"hello", b"\x0a\xff\xff\xff\xff\x0f"])

@@ -10,6 +10,7 @@ References:
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
@@ -72,15 +73,20 @@ class PickleMachine:
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         try:
-            operations = pickletools.genops(_Bounded(file))  # type: ignore[arg-type]
-            for count, (operation, argument, _) in enumerate(operations):
-                if count > MAX_OPERATIONS:
-                    raise ValueError("it has too many operations")
-                self._do(operation.name, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of escapes in text that Python will refuse
+                self._run(file)
         except (IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"{type(error).__name__} in a pickle") from error
         (value,) = self._stack
         return value
+
+    def _run(self, file: BinaryIO) -> None:
+        operations = pickletools.genops(_Bounded(file))  # type: ignore[arg-type]
+        for count, (operation, argument, _) in enumerate(operations):
+            if count > MAX_OPERATIONS:
+                raise ValueError("it has too many operations")
+            self._do(operation.name, argument)
 
     def _do(self, name: str, argument: Any) -> None:
         if name in _LITERALS:

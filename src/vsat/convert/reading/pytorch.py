@@ -119,9 +119,17 @@ def read_pickle(file: BinaryIO, origin: str) -> tuple[Tensors, dict[str, Any]]:
 
 
 def _only_pickle(file: BinaryIO, origin: str) -> object:
+    """The one pickle of a file; where more follow, what they want is named too."""
     file.seek(0)
-    tree = _pickle(PickleMachine(KNOWN, _storage), file, origin)
-    if file.read(1):
+    machine = PickleMachine(KNOWN, _storage)
+    tree = _pickle(machine, file, origin)
+    if file.tell() != _size_of(file):
+        try:
+            _pickle(machine, file, origin)
+        except UnsafeFileError:
+            raise
+        except ConversionError as error:
+            refuse(origin, "has something behind its end", cause=error)
         refuse(origin, "has something behind its end")
     return tree
 

@@ -45,10 +45,7 @@ class NumpyArray(Mutable):
         """Take version, shape, element type, order and bytes."""
         match state:
             case (int(), tuple() as shape, NumpyType() as kind, fortran, bytes() as content):
-                flat = np.frombuffer(content, kind.dtype)
-                sizes = _checked(shape)
-                values = flat.reshape(sizes[::-1]).T if fortran else flat.reshape(sizes)
-                self.values = values.astype(kind.dtype.newbyteorder("="), order="C")
+                self.values = _array(content, kind, shape, turned=bool(fortran))
             case _:
                 raise ValueError("it has an array without its parts")
 
@@ -73,6 +70,23 @@ def _checked(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("it has an array of an impossible shape")
     return shape
+
+
+def _array(content: bytes, kind: NumpyType, shape: tuple[Any, ...], *, turned: bool) -> np.ndarray:
+    """An array in this machine's byte order; `turned` is the order of Fortran."""
+    flat, sizes = np.frombuffer(content, kind.dtype), _checked(shape)
+    values = flat.reshape(sizes[::-1]).T if turned else flat.reshape(sizes)
+    return values.astype(kind.dtype.newbyteorder("="), order="C")
+
+
+def _from_buffer(content: object, kind: object, shape: object, order: object) -> NumpyArray:
+    """An array of NumPy's newest pickles, whose content comes first."""
+    match content, kind, shape:
+        case bytes() | bytearray(), NumpyType(), tuple():
+            made = NumpyArray()
+            made.values = _array(bytes(content), kind, shape, turned=order == "F")
+            return made
+    raise ValueError("it has an array without its parts")
 
 
 def _scalar(kind: NumpyType, content: bytes) -> bool | int | float:
@@ -124,9 +138,10 @@ def _known() -> dict[str, object]:
         "numpy.dtype": Constructor(NumpyType),
         "numpy.ndarray": "numpy.ndarray",
     }
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        known[f"{module}.scalar"] = Constructor(_scalar)
-        known[f"{module}._reconstruct"] = Constructor(NumpyArray)
+    for core in ("numpy.core", "numpy._core"):
+        known[f"{core}.multiarray.scalar"] = Constructor(_scalar)
+        known[f"{core}.multiarray._reconstruct"] = Constructor(NumpyArray)
+        known[f"{core}.numeric._frombuffer"] = Constructor(_from_buffer)
     for kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
         known[f"pathlib.{kind}"] = Constructor(_path)
     for name in ("set", "frozenset"):
