@@ -79,6 +79,7 @@ def test_a_dictionary_as_asteroid_writes_it(zipped, tmp_path):
         "state_dict": torch.nn.ModuleDict({"a": torch.nn.Linear(2, 3)}).state_dict(),
         "model_args": {"n_src": 2, "sample_rate": 8000, "encoder_activation": None},
         "infos": {"final_metrics": {"si_sdr": np.float64(14.5), "n": np.int64(3), "bad": np.nan}},
+        "software": {"torch_version": torch.__version__},
         "versions": ("1.0", [torch.Size([1, 2]), torch.float32, torch.device("cpu")]),
     }
     tree["state_dict"] |= {"one": shared, "two": shared}
@@ -91,6 +92,7 @@ def test_a_dictionary_as_asteroid_writes_it(zipped, tmp_path):
         "model_name": "ConvTasNet",
         "model_args": {"n_src": 2, "sample_rate": 8000, "encoder_activation": None},
         "infos": {"final_metrics": {"si_sdr": 14.5, "n": 3, "bad": None}},
+        "software": {"torch_version": str(torch.__version__)},
         "versions": ["1.0", [[1, 2], "torch.float32", "cpu"]],
     }
 

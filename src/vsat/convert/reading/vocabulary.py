@@ -121,6 +121,10 @@ def _device(kind: str, index: int | None = None) -> str:
     return kind if index is None else f"{kind}:{index}"
 
 
+def _version(text: str) -> str:
+    return text
+
+
 def _path(*parts: str) -> str:
     return "/".join(parts).replace("//", "/")
 
@@ -134,6 +138,7 @@ def _known() -> dict[str, object]:
         "torch._utils._rebuild_parameter": Constructor(_parameter),
         "torch.Size": Constructor(list),
         "torch.device": Constructor(_device),
+        "torch.torch_version.TorchVersion": Constructor(_version),
         "argparse.Namespace": Constructor(Record),
         "numpy.dtype": Constructor(NumpyType),
         "numpy.ndarray": "numpy.ndarray",
