@@ -86,6 +86,13 @@ def test_known_names_can_not_be_reached_through(refusal, tmp_path):
 def test_a_second_pickle_behind_the_first_is_refused(canary, refusal, tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps({"a": 1}) + payload("posix.system", canary))
+    assert "posix.system" in refusal(path, UnsafeFileError)
+
+
+@pytest.mark.parametrize("more", [b"x", pickle.dumps({"b": 2}), b"\0" * 100])
+def test_anything_behind_the_pickle_is_refused(more, refusal, tmp_path):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps({"a": 1}) + more)
     assert "behind its end" in refusal(path, UnsafeFileError)
 
 

@@ -84,6 +84,19 @@ def test_bytes_behind_the_end(good, refusal):
     assert "behind its end" in refusal(good, UnsafeFileError)
 
 
+@pytest.mark.parametrize("place", [1 << 20, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_directory_beyond_the_file(place, refusal, tmp_path):
+    import torch
+
+    path = tmp_path / "model.pt"
+    torch.save({"w": torch.ones(2)}, path)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x06\x07")
+    content[at + 8 : at + 16] = struct.pack("<Q", place)
+    path.write_bytes(content)
+    assert "damaged" in refusal(path, UnsafeFileError)
+
+
 def test_cut_off(good, refusal):
     good.write_bytes(good.read_bytes()[:-30])
     refusal(good)

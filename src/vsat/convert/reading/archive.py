@@ -71,7 +71,7 @@ def open_archive(
     try:
         _check_end(file, origin, limits)
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise UnsafeFileError(f"{origin} is a damaged archive.", hint=HINT) from error
     with archive:
         entries = archive.infolist()
@@ -175,7 +175,7 @@ def _end_of(entry: zipfile.ZipInfo, file: BinaryIO, origin: str) -> int:
     """Where the entry's content ends, by the header before it."""
     try:
         header = _read_at(file, entry.header_offset, _LOCAL)
-    except (struct.error, ValueError):
+    except zipfile.BadZipFile:
         refuse(origin, f"has no header before {shown(entry.filename)}")
     magic, _, flags, method, _, _, _, packed, unpacked, name_bytes, extra_bytes = header
     name = file.read(name_bytes)
@@ -219,5 +219,7 @@ def _packed(form: str, sizes: tuple[int, int, int]) -> bytes:
 
 
 def _read_at(file: BinaryIO, place: int, form: struct.Struct) -> tuple[Any, ...]:
+    if not 0 <= place <= file.seek(0, 2) - form.size:
+        raise zipfile.BadZipFile("a place beyond the file")
     file.seek(place)
     return form.unpack(file.read(form.size))
