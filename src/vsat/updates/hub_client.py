@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
 from vsat import __version__
@@ -112,7 +111,7 @@ def download(wanted: HubReference, commit: str, name: str, progress: Progress) -
     with _in_our_words(wanted):
         bar = _bar_for(progress)
         path = hf_hub_download(wanted.repository, name, revision=commit, tqdm_class=bar, **LIBRARY)
-    return Path(cast("str", path))
+    return Path(path)
 
 
 def cache_folder() -> Path:
@@ -156,10 +155,10 @@ def _list_cached(wanted: HubReference) -> Listing:
     return Listing(pinned.resolved, sizes, from_cache=True)
 
 
-def _bar_for(progress: Progress) -> type[tqdm]:  # type: ignore[type-arg]  # has none at run time
+def _bar_for(progress: Progress) -> type[tqdm]:
     """What the library takes for a bar on the screen; it tells `progress` and draws nothing."""
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):  # type: ignore[misc]  # of an extra, whose types are not looked at
         def __init__(self, *_: object, initial: float = 0, total: float = 0, **__: object) -> None:
             super().__init__(disable=True)
             self.done, self.of = initial, total

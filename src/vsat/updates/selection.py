@@ -42,9 +42,7 @@ def choose_files(repository: str, sizes: Mapping[str, int]) -> tuple[str, ...]:
         for name, size in sizes.items()
         if "/" not in name and (name not in _TEXTS or size <= MAX_TEXT_BYTES)
     }
-    chosen = (
-        _bundle(top) or _safetensors(top) or _speechbrain(top) or _pytorch(top) or _onnx(top)
-    )
+    chosen = _bundle(top) or _safetensors(top) or _speechbrain(top) or _pytorch(top) or _onnx(top)
     if not chosen:
         raise _nothing_usable(repository, sizes)
     return tuple(sorted({*chosen, *_present(top, CARD_NAME)}))
