@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from huggingface_hub import close_session, constants
 from hub_server import LARGE_BYTES, TOKEN, running_hub
+from huggingface_hub import close_session, constants
 
 from vsat.errors import Cancelled, DamagedError, HubError, StorageError, UsageError
 from vsat.progress import Cancel, stoppable

@@ -39,11 +39,13 @@ class Pulled(Generic[Imported]):
     """What came of it.
 
     Attributes:
+        model_id: the id that the importer was given.
         imported: what the importer answered.
         origin: the repository and the commit, as the version's metadata has them.
         from_cache: whether the hub gave no answer, so that its revision may mean another commit.
     """
 
+    model_id: str
     imported: Imported
     origin: HubOrigin
     from_cache: bool
@@ -88,7 +90,7 @@ def pull(
             licence=licence,
             metadata=snapshot.origin.as_metadata(),
         )
-    return Pulled(imported, snapshot.origin, snapshot.from_cache)
+    return Pulled(chosen_id, imported, snapshot.origin, snapshot.from_cache)
 
 
 def model_id_of(reference: str) -> str:
