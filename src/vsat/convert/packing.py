@@ -24,13 +24,14 @@ from vsat.bundle import (
     read_bundle,
 )
 from vsat.convert.model_card import hub_card, split_card
-from vsat.errors import DamagedError
+from vsat.errors import BundleError, DamagedError
 from vsat.files import copy_and_hash, map_os_errors, open_regular
 
 CONFIG_NAME = "config.json"
 HUB_WEIGHTS_NAME = "model.safetensors"  # what hubs count, show and scan
 MODE = 0o644  # of what leaves: it is the person's own now
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip archive
+HINT = "Get the bundle again from where it came."
 UNIX = 3  # the system that a zip's permissions are those of
 
 
@@ -103,7 +104,7 @@ def names_of(manifest: Manifest) -> set[str]:
 
 
 def read_hub_folder(folder: Path, staging: Path) -> Path:
-    """Make a bundle's folder again of what `write_hub_folder` wrote.
+    """Make a bundle's folder again of what `write_hub_folder` wrote, or `write_folder`.
 
     A card that was edited since is taken as it is now; all else must be what the manifest says.
 
@@ -125,11 +126,19 @@ def read_hub_folder(folder: Path, staging: Path) -> Path:
         files = dict(manifest.files)
         for name, record in manifest.files.items():
             if name == CARD_NAME:
-                files[name] = _take_card(folder / name, staging / name, record)
+                files[name] = _take_card(_found(folder, name), staging / name, record)
             else:
-                _copy(folder / _name_on_hub(name), staging / name, record)
+                _copy(_found(folder, name), staging / name, record)
         _write(staging / MANIFEST_NAME, replace(manifest, files=files).to_json())
     return read_bundle(staging).path
+
+
+def _found(folder: Path, name: str) -> Path:
+    """Where a bundle's file is, under the name that it has on a hub or under its own."""
+    for path in (folder / _name_on_hub(name), folder / name):
+        if path.is_file():
+            return path
+    raise BundleError(f"{folder}: the file {name!a} is missing.", hint=HINT)
 
 
 def _take_card(card: Path, target: Path, promised: FileRecord) -> FileRecord:
@@ -155,7 +164,7 @@ def _copy(source: Path, target: Path, record: FileRecord) -> None:
     if copy_and_hash(source, target, mode=MODE) != record.sha256:
         raise DamagedError(
             f"{source} is not what its manifest says: its digest differs.",
-            hint="Get it again from where it came.",
+            hint=HINT,
         )
 
 
