@@ -97,9 +97,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_content(path.removeprefix("/content/"))
         elif path.startswith("/api/models/"):
             self.send_listing(path.removeprefix("/api/models/"), parse_qs(parts.query))
-        else:
+        elif "/resolve/" in path:
             name, _, rest = path.lstrip("/").partition("/resolve/")
             self.send_file(name, *rest.split("/", 1))
+        else:  # the client asks for more than the tests are about
+            self.refuse(404, "", "no such page")
 
     def repository(self, name):
         found = self.hub.repositories.get(name)

@@ -50,7 +50,7 @@ class Recorder:
         self.asked = (sorted(entry.name for entry in path.iterdir()), model_id, options)
         self.path = path
         if self.fails:
-            raise ConversionError("It is of no family.", hint="Try another.")
+            raise ConversionError(f"{path} is of no family.", hint="Try another.")
         return 7
 
 
@@ -73,8 +73,9 @@ def test_the_importer_gets_the_files_the_wishes_and_the_origin(hub, home):
 def test_what_the_importer_refuses_leaves_nothing(hub, home):
     hub.add("org/name", {"pytorch_model.bin": b"x"})
     importer = Recorder(fails=True)
-    with pytest.raises(ConversionError):
+    with pytest.raises(ConversionError, match=r"^hf:org/name is of no family") as refusal:
         pull("hf:org/name", home.registry, importer, model_id="mine")
+    assert refusal.value.message == "hf:org/name is of no family."
     assert importer.asked[1] == "mine"
     assert not importer.path.parent.exists()
     assert home.registry.list_models() == {}

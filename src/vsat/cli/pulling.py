@@ -35,8 +35,9 @@ def pull(
     mirror and the offline mode that you set for it (HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE) hold
     here too. The version remembers the repository and the commit.
     """
-    from vsat.convert.unconverted import register_unconverted
-    from vsat.updates.pull import pull as pull_from_hub
+    from vsat.updates.pull import pull as pull_from_hub  # first: says which extra is missing
+
+    from vsat.convert.unconverted import register_unconverted  # isort: skip
 
     registry = invocation.registry()
     with meter("Fetching") as progress:

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from vsat.bundle import SAMPLE_RATES_HZ, SOURCES
 from vsat.convert.conversion import Fact
 from vsat.convert.model_card import split_card
+from vsat.errors import MissingExtraError
+
+try:
+    import yaml
+except ImportError as error:
+    raise MissingExtraError(
+        "What reads a model's card is not installed.", hint="Run: pip install 'vsat[tune]'"
+    ) from error
 
 MAX_CARD_CHARACTERS = 256 << 10  # of a card that is looked at; published ones have a few thousand
 MAX_BLOCK_CHARACTERS = 16 << 10  # of the block of YAML; nested brackets take time by the square

@@ -1,12 +1,13 @@
 """From a hub into the registry: fetched, imported, and its origin remembered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, Protocol, TypeVar
 
-from vsat.errors import UsageError
+from vsat.errors import UsageError, VsatError
 from vsat.files import check_name
 from vsat.progress import Progress, silent
 from vsat.registry import ModelRegistry
@@ -82,15 +83,26 @@ def pull(
     chosen_id = check_name(model_id) if model_id is not None else model_id_of(reference)
     with TemporaryDirectory(prefix="vsat-pull-") as place:
         snapshot = fetch_from_hub(reference, Path(place, "files"), progress=progress)
-        imported = importer(
-            snapshot.folder,
-            registry,
-            chosen_id,
-            sample_rate=sample_rate,
-            licence=licence,
-            metadata=snapshot.origin.as_metadata(),
-        )
+        with _named(snapshot.folder, reference):
+            imported = importer(
+                snapshot.folder,
+                registry,
+                chosen_id,
+                sample_rate=sample_rate,
+                licence=licence,
+                metadata=snapshot.origin.as_metadata(),
+            )
     return Pulled(chosen_id, imported, snapshot.origin, snapshot.from_cache)
+
+
+@contextmanager
+def _named(folder: Path, reference: str) -> Iterator[None]:
+    """Let errors name the repository, which the person knows, and not a folder that is gone."""
+    try:
+        yield
+    except VsatError as error:
+        error.message = error.message.replace(str(folder), reference)
+        raise
 
 
 def model_id_of(reference: str) -> str:
