@@ -85,5 +85,5 @@ clean:
 .venv/.dev: .venv/.base
 	@echo "Installing what the tests and the tuner need into .venv; this takes some minutes"
 	@$(PIP) install '$(TORCH)'
-	@$(PIP) install --editable '.[tune,convert,onnxruntime,dev]'
+	@$(PIP) install --editable '.[tune,convert,hub,onnxruntime,dev]'
 	@touch $@

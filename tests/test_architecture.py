@@ -14,7 +14,7 @@ FLOORS = [
     {"bundle", "audio", "networks", "metrics"},
     {"engines"},
     {"registry", "assembly"},
-    {"separator", "picture", "tuning", "convert"},
+    {"separator", "picture", "tuning", "convert", "updates"},
     {"qualification"},
     {"cli"},
     {"__main__"},
@@ -23,13 +23,16 @@ SIBLINGS = {  # imports within a floor that the design wants
     ("settings", "errors"), ("progress", "errors"), ("files", "errors"),
 }  # fmt: skip
 RUNTIMES = {
-    "torch": {"networks", "engines", "assembly", "tuning", "convert"},
+    "torch": {"networks", "engines", "assembly", "tuning", "convert", "updates"},
     "onnx": {"networks", "convert"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "pyroomacoustics": {"tuning"},
     "PIL": {"picture"},
     "sqlite3": {"registry"},
+    "huggingface_hub": {"updates"},
+    "httpx2": {"updates"},
+    "yaml": {"convert"},
 }
 
 

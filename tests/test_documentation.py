@@ -16,7 +16,13 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["vsat.metrics", "vsat.progress", "vsat.separator"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vsat.convert.exporting", "vsat.convert.model_card", "vsat.metrics", "vsat.progress",
+        "vsat.separator", "vsat.updates.origin",
+    ],
+)  # fmt: skip
 def test_examples_in_docstrings_hold(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted

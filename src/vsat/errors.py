@@ -7,6 +7,7 @@
     │   └── DamagedError         ... and they once were: the digest no longer fits
     ├── ConversionError          a published model can't be converted
     │   └── UnsafeFileError      ... because it holds more than a model has to
+    ├── HubError                 a hub is out of reach or doesn't give what was asked for
     ├── ModelNotFoundError       no such model or version (also a KeyError)
     ├── RegistryError            the registry can't do what was asked
     │   └── InUseError           ... because the version is current
@@ -59,6 +60,10 @@ class ConversionError(VsatError):
 
 class UnsafeFileError(ConversionError):
     """A published file holds what a model has no need of: code, bombs, ways out of its folder."""
+
+
+class HubError(VsatError):
+    """A hub is out of reach, or doesn't give what was asked for."""
 
 
 class ModelNotFoundError(VsatError, KeyError):

@@ -25,6 +25,8 @@ COMMANDS = {  # in the order of the help: name, module of this package
     "rollback": "changing",
     "history": "listing",
     "register": "registering",
+    "pull": "pulling",
+    "export": "exporting",
     "rm": "changing",
     "verify": "mending",
     "repair": "mending",

@@ -77,10 +77,15 @@ def register(
             {"model_id": record.model_id, "version": version, "is_current": record.is_current}
         )
         return
+    say_whether_current(record)
+
+
+def say_whether_current(record: "VersionRecord") -> None:
+    """Tell the person whether a new version is used already, or how to use it."""
     if record.is_current:
         say("It is the current version.")
     else:
-        say(f"Make it the current version with: vsat use {record.model_id}@{version}")
+        say(f"Make it the current version with: vsat use {record.model_id}@{record.version}")
 
 
 def _announce(plan: "Sequence[VersionRecord]") -> None:

@@ -1,0 +1,1 @@
+"""Versions from elsewhere: fetched from the places that publish them, and asked for newer ones."""
