@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from vsat.bundle import Architecture
 from vsat.convert.asteroid_dprnn import dprnn
@@ -37,13 +36,9 @@ class Family:
 
 
 FAMILIES = {
-    "ConvTasNet": Family(
-        "Asteroid Conv-TasNet", "masker.TCN.0.shared_block.0.weight", conv_tasnet
-    ),
+    "ConvTasNet": Family("Asteroid Conv-TasNet", "masker.TCN.0.shared_block.0.weight", conv_tasnet),
     "DPRNNTasNet": Family("Asteroid DPRNN", "masker.net.0.intra_linear.weight", dprnn),
-    "SuDORMRFNet": Family(
-        "Asteroid SuDoRM-RF", "masker.sm.0.conv_1x1_exp.conv.weight", sudormrf
-    ),
+    "SuDORMRFNet": Family("Asteroid SuDoRM-RF", "masker.sm.0.conv_1x1_exp.conv.weight", sudormrf),
     "SuDORMRFImprovedNet": Family(
         "Asteroid SuDoRM-RF improved", "masker.sm.0.res_conv.weight", sudormrf_improved
     ),

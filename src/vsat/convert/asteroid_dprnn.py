@@ -1,5 +1,7 @@
 """Asteroid's DPRNNTasNet."""
 
+from typing import Any
+
 import numpy as np
 
 from vsat.bundle import Architecture
@@ -30,7 +32,7 @@ def dprnn(arguments: ModelArgs, renaming: Renaming) -> Architecture:
     segment_hop = arguments.number("hop_size", max(1, segment // 2))
     if segment % segment_hop:
         arguments.refuse("hop_size", segment_hop)
-    parameters = {
+    parameters: dict[str, Any] = {
         "sources": arguments.number("n_src", None),
         **arguments.filterbank(kernel=16, hop=8, features=64),
         "width": arguments.number("bn_chan", 128),
@@ -63,12 +65,12 @@ def dprnn(arguments: ModelArgs, renaming: Renaming) -> Architecture:
 
 
 def _take_cells(
-    renaming: Renaming, source: str, target: str, parameters: dict[str, object], both: bool
+    renaming: Renaming, source: str, target: str, parameters: dict[str, Any], both: bool
 ) -> None:
     names = ("rnn1", "rnn2") if parameters["product"] else ("rnn",)
     kept = [
         f"{kind}_l{layer}{direction}"
-        for layer in range(int(str(parameters["layers"])))
+        for layer in range(parameters["layers"])
         for direction in (("", "_reverse") if both else ("",))
         for kind in LAYER_KINDS
     ]
@@ -92,4 +94,3 @@ def _take_output(renaming: Renaming, overlap: int) -> None:
     renaming.take_linear("masker.net_out.0", "value")
     renaming.take_linear("masker.net_gate.0", "gate")
     renaming.take("masker.mask_net.weight", "scores.weight", as_matrix)
-

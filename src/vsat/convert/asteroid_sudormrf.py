@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 
 from vsat.bundle import Architecture
-from vsat.convert.asteroid_tasnet import MASK_ACTIVATIONS, take_activations, take_filterbank
+from vsat.convert.asteroid_tasnet import (
+    MASK_ACTIVATIONS,
+    take_activations,
+    take_filterbank,
+    take_norm,
+)
 from vsat.convert.model_args import ModelArgs
 from vsat.convert.renaming import Renaming
 
@@ -72,7 +77,9 @@ def _parameters(arguments: ModelArgs, *, improved: bool) -> dict[str, Any]:
         "blocks": arguments.number("num_blocks", 16),
         "scales": arguments.number("upsampling_depth", 4),
         "improved": improved,
-        "encoder_activation": arguments.choice("encoder_activation", activations[1], activations[0]),
+        "encoder_activation": arguments.choice(
+            "encoder_activation", activations[1], activations[0]
+        ),
         "mask_activation": arguments.choice(
             "mask_act", "relu" if improved else "softmax", MASK_ACTIVATIONS
         ),

@@ -1,5 +1,7 @@
 """Asteroid's ConvTasNet, and the names that all of its families share."""
 
+from typing import Any
+
 from vsat.bundle import Architecture
 from vsat.convert.model_args import NORMS, ModelArgs
 from vsat.convert.renaming import Renaming, as_image, as_synthesis
@@ -7,6 +9,7 @@ from vsat.networks.activations import ACTIVATIONS, SOFTMAX
 
 ENCODER_ACTIVATIONS = {name: name for name in ACTIVATIONS}
 MASK_ACTIVATIONS = ENCODER_ACTIVATIONS | {SOFTMAX: SOFTMAX}
+BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def conv_tasnet(arguments: ModelArgs, renaming: Renaming) -> Architecture:
@@ -19,7 +22,7 @@ def conv_tasnet(arguments: ModelArgs, renaming: Renaming) -> Architecture:
     norm = arguments.choice("norm_type", "gLN", NORMS)
     if causal and norm not in ("channel", "cumulative"):
         norm = "channel"  # as Asteroid does it, with a warning
-    parameters = {
+    parameters: dict[str, Any] = {
         "sources": arguments.number("n_src", None),
         **arguments.filterbank(kernel=16, hop=8, features=512),
         "padding": 0,
@@ -47,11 +50,9 @@ def conv_tasnet(arguments: ModelArgs, renaming: Renaming) -> Architecture:
     return Architecture("conv_tasnet", parameters)
 
 
-def _take_block(
-    renaming: Renaming, number: int, parameters: dict[str, object], *, last: bool
-) -> None:
+def _take_block(renaming: Renaming, number: int, parameters: dict[str, Any], *, last: bool) -> None:
     source, target = f"masker.TCN.{number}", f"blocks.{number}"
-    norm = str(parameters["norm_name"])
+    norm = parameters["norm_name"]
     depthwise = f"{source}.shared_block.3" + (".0" if parameters["causal"] else "")
     renaming.take_convolution(f"{source}.shared_block.0", f"{target}.expand.0")
     renaming.take(f"{source}.shared_block.1.weight", f"{target}.expand.1.weight")
@@ -76,17 +77,18 @@ def take_filterbank(renaming: Renaming) -> None:
     renaming.take("decoder.filterbank._filters", "filterbank.synthesis.weight", as_synthesis)
 
 
-def take_norm(renaming: Renaming, source: str, target: str, norm: str) -> None:
-    """Scale and shift, and what a batch norm keeps besides."""
+def take_norm(renaming: Renaming, source: str, target: str, norm: str = "global") -> None:
+    """Scale and shift, by whichever names, and what a batch norm keeps besides."""
     if norm == "batch":
-        kept = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-        renaming.take_all(source, target, kept)
-        return
-    renaming.take(f"{source}.gamma", f"{target}.weight")
-    renaming.take(f"{source}.beta", f"{target}.bias")
+        renaming.take_all(source, target, BATCH_NORM)
+    elif f"{source}.weight" in renaming:
+        renaming.take_all(source, target)
+    else:
+        renaming.take(f"{source}.gamma", f"{target}.weight")
+        renaming.take(f"{source}.beta", f"{target}.bias")
 
 
-def take_activations(renaming: Renaming, parameters: dict[str, object]) -> None:
+def take_activations(renaming: Renaming, parameters: dict[str, Any]) -> None:
     """The slopes of those activations that have one."""
     if parameters["encoder_activation"] == "prelu":
         renaming.take("enc_activation.weight", "encoder_activation.weight")

@@ -46,7 +46,11 @@ class ModelArgs:
         value = self._take(name, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_NUMBER:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not least <= value <= MAX_NUMBER
+        ):
             self.refuse(name, value)
         return value
 

@@ -29,6 +29,9 @@ class Renaming:
         self._missing: list[str] = []
         self._taken: dict[str, np.ndarray] = {}
 
+    def __contains__(self, source: str) -> bool:
+        return source in self._left
+
     def take(
         self, source: str, target: str, change: Callable[[np.ndarray], np.ndarray] | None = None
     ) -> None:

@@ -61,17 +61,13 @@ class ConvTasNet(nn.Module):
         self.encoder_activation = activation(encoder_activation)
         self.norm = norm(norm_name, filters)
         self.bottleneck = nn.Conv2d(filters, width, 1)
-        self.blocks = nn.ModuleList(
-            Block(width, hidden, skip, taps, 2**number, norm_name, causal)
-            for _ in range(repeats)
-            for number in range(blocks)
-        )
+        dilations = [2**number for _ in range(repeats) for number in range(blocks)]  # frames
+        stack = [Block(width, hidden, skip, taps, one, norm_name, causal) for one in dilations]
         if skip:
-            self.blocks[-1].residual = None  # nothing comes after it that would hear it
+            stack[-1].residual = None  # nothing comes after it that would hear it
+        self.blocks = nn.ModuleList(stack)
         self.activation = nn.PReLU()
-        self.scores = nn.ModuleList(
-            nn.Conv2d(skip or width, filters, 1) for _ in range(sources)
-        )
+        self.scores = nn.ModuleList(nn.Conv2d(skip or width, filters, 1) for _ in range(sources))
         self.masks = Masks(mask_activation)
 
     def forward(self, mixture: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ References:
     number of multiple speakers" for the product of two RNNs.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +16,7 @@ from vsat.networks.activations import activation
 from vsat.networks.filterbank import Filterbank
 from vsat.networks.normalisation import ChannelNorm, FeatureNorm, GlobalNorm, Norm
 
-CELLS: dict[str, type[nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 NORMS: dict[str, type[Norm]] = {
     "channel": ChannelNorm,
     "feature": FeatureNorm,
@@ -166,7 +168,7 @@ class Recurrent(nn.Module):
 
     def __init__(
         self,
-        cell: type[nn.RNNBase],
+        cell: Callable[..., nn.RNNBase],
         width: int,
         hidden: int,
         layers: int,

@@ -71,7 +71,7 @@ class FeatureNorm(Norm):
 
 
 class CumulativeNorm(Norm):
-    """For each frame, the mean and variance of all frames until then: (batch, features, frames, 1)."""
+    """For each frame, the mean and variance of all until then; frames are the axis 2."""
 
     def normalised(self, values: Tensor) -> Tensor:
         """See `Norm.normalised`."""
