@@ -1,20 +1,11 @@
-"""Models written by the projects whose checkpoints are converted."""
+"""Checkpoints written by the projects whose models are converted."""
 
 import sys
 import types
-import warnings
 
 import pytest
 
 from vsat.convert.checkpoint import Checkpoint
-
-
-@pytest.fixture(scope="session")
-def asteroid():
-    """Asteroid's model classes; tests are skipped where it is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("asteroid.models")
 
 
 def written_by(model):

@@ -1,6 +1,6 @@
 """torchaudio's Conv-TasNet: a flat dictionary of tensors and nothing else."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from vsat.bundle import Architecture
 from vsat.convert.checkpoint import Checkpoint
@@ -11,6 +11,7 @@ from vsat.errors import ConversionError
 
 FAMILY = "torchaudio Conv-TasNet"
 LAYER = "mask_generator.conv_layers"
+REPEATS = 3  # of the blocks, in the published form; no tensor tells
 MARKS = ("mask_generator.input_norm.weight", "encoder.weight")
 
 
@@ -32,31 +33,34 @@ def recognise(checkpoint: Checkpoint) -> Conversion | None:
         sample_rate=Fact(USUAL_HZ.get(sizes), f"its filters of {sizes[0]} samples"),
         sources=Fact(parameters["sources"], "the shape of mask_generator.output_conv"),
         warnings=(
-            "The file does not say how masks are made from scores; ReLU was taken, as in "
-            "torchaudio's published models.",
+            "The file does not say how masks are made from scores, nor how often dilations begin "
+            "again; ReLU and three times were taken, as in torchaudio's published model.",
         ),
     )
 
 
 def _parameters(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Sizes, from the shapes of the first layers and the number of blocks."""
+    """Sizes, from the shapes of the first layers and the number of blocks.
+
+    Raises:
+        ConversionError: a layer is missing or misshapen, or filters have an odd length.
+    """
     shapes = {name: value.shape for name, value in checkpoint.tensors.items()}
     try:
         filters, _, kernel = shapes["encoder.weight"]
         width = shapes["mask_generator.input_conv.weight"][0]
-        first = f"{LAYER}.0"
-        hidden, _, taps = shapes[f"{first}.conv_layers.3.weight"]
-        skip = shapes[f"{first}.skip_out.weight"][0]
+        hidden, _, taps = shapes[f"{LAYER}.0.conv_layers.3.weight"]
+        skip = shapes[f"{LAYER}.0.skip_out.weight"][0]
         outputs = shapes["mask_generator.output_conv.weight"][0]
+        layers = [name for name in shapes if name.startswith(f"{LAYER}.")]
+        total = 1 + max(int(name.split(".")[2]) for name in layers)
     except (KeyError, ValueError, IndexError) as error:
-        raise ConversionError(
-            f"{checkpoint.origin} is not a whole {FAMILY}: {error} is missing or misshapen.",
-            hint="Get the file again from where it came, whole.",
-        ) from error
-    total = 1 + max(int(name.split(".")[2]) for name in shapes if name.startswith(f"{LAYER}."))
-    repeats = 3 if total % 3 == 0 else 1  # the file does not say; three is the published form
+        _refuse(checkpoint, f"this is missing or misshapen: {error}", cause=error)
+    if kernel % 2 or kernel == 0:
+        _refuse(checkpoint, f"its filters of {kernel} samples can't overlap by half")
+    repeats = REPEATS if total % REPEATS == 0 else 1
     return {
-        "sources": outputs // filters,
+        "sources": max(1, outputs // max(1, filters)),
         "filters": filters,
         "kernel": kernel,
         "hop": kernel // 2,
@@ -73,6 +77,13 @@ def _parameters(checkpoint: Checkpoint) -> dict[str, Any]:
         "encoder_activation": "linear",
         "mask_activation": "relu",
     }
+
+
+def _refuse(checkpoint: Checkpoint, problem: str, cause: Exception | None = None) -> NoReturn:
+    raise ConversionError(
+        f"{checkpoint.origin} is not a whole {FAMILY}: {problem}.",
+        hint="Get the file again from where it came, whole.",
+    ) from cause
 
 
 def _renamed(checkpoint: Checkpoint, parameters: dict[str, Any]) -> Renaming:

@@ -83,10 +83,7 @@ class Dprnn(nn.Module):
             rnn = Recurrent(CELLS[cell], width, hidden, layers, both, dropout, product)
             return Path(rnn, width, NORMS[norm_name](width, -1))
 
-        self.blocks = nn.ModuleList(
-            nn.ModuleDict({"within": path(True), "across": path(bidirectional)})
-            for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(Block(path(True), path(bidirectional)) for _ in range(blocks))
         self.activation = nn.PReLU()
         self.voices = nn.Linear(width, sources * width)
         self.value, self.gate = nn.Linear(width, width), nn.Linear(width, width)
@@ -103,9 +100,7 @@ class Dprnn(nn.Module):
         frames = encoded.squeeze(-1).transpose(1, 2)  # (B, N, F)
         segments = self._cut(self.bottleneck(self.norm(frames)))  # (B, L, K, C)
         for block in self.blocks:
-            segments = block["within"](segments)
-            turned = block["across"](segments.transpose(1, 2))  # (B, K, L, C)
-            segments = turned.transpose(1, 2)
+            segments = block(segments)
         joined = self._join(self.activation(segments), frames.shape[1])  # (B, N, C)
         voices = self.voices(joined).unflatten(-1, (self.sources, -1))  # (B, N, S, C)
         signals = [self._estimate(voice, frames, mixture.shape[-1]) for voice in voices.unbind(2)]
@@ -145,6 +140,19 @@ class Dprnn(nn.Module):
         for piece in shifted[1:]:
             whole = whole + piece
         return whole.flatten(1, 2)[:, self.segment : self.segment + count]
+
+
+class Block(nn.Module):
+    """Along the frames of each segment, then along the segments."""
+
+    def __init__(self, within: "Path", across: "Path") -> None:
+        super().__init__()
+        self.within, self.across = within, across
+
+    def forward(self, segments: Tensor) -> Tensor:
+        """Shape: (batch, segments, segment, width), the same out."""
+        turned = self.within(segments).transpose(1, 2)  # (B, K, L, C)
+        return self.across(turned).transpose(1, 2)
 
 
 class Path(nn.Module):

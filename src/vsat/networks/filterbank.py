@@ -27,6 +27,8 @@ class Filterbank(nn.Module):
             samples after the last whole frame are not seen, and the estimates end in zeros.
     """
 
+    identity: Tensor
+
     def __init__(
         self, filters: int, kernel: int, hop: int, padding: int = 0, multiple: int = 1
     ) -> None:
