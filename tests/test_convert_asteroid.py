@@ -186,7 +186,7 @@ def test_tensors_of_another_shape_are_refused(asteroid):
     found = checkpoint(asteroid)
     name = "masker.bottleneck.1.weight"
     wrong = found.tensors | {name: found.tensors[name][:-1]}
-    with pytest.raises(ConversionError, match=r"bottleneck\.weight has the shape"):
+    with pytest.raises(ConversionError, match=r"masker\.bottleneck\.1\.weight gives the shape"):
         recognise(dataclasses.replace(found, tensors=wrong))
 
 

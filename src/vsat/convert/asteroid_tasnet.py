@@ -4,7 +4,7 @@ from typing import Any
 
 from vsat.bundle import Architecture
 from vsat.convert.model_args import NORMS, ModelArgs
-from vsat.convert.renaming import Renaming, as_image, as_synthesis
+from vsat.convert.renaming import Renaming, as_analysis, as_synthesis
 from vsat.networks.activations import ACTIVATIONS, SOFTMAX
 
 ENCODER_ACTIVATIONS = {name: name for name in ACTIVATIONS}
@@ -39,8 +39,8 @@ def conv_tasnet(arguments: ModelArgs, renaming: Renaming) -> Architecture:
         "mask_activation": arguments.choice("mask_act", "sigmoid", MASK_ACTIVATIONS),
     }
     take_filterbank(renaming)
-    take_norm(renaming, "masker.bottleneck.0", "norm", norm)
-    renaming.take_convolution("masker.bottleneck.1", "bottleneck")
+    take_norm(renaming, "masker.bottleneck.0", "bottleneck.norm", norm)
+    renaming.take_convolution("masker.bottleneck.1", "bottleneck.convolutions.features")
     total = parameters["blocks"] * parameters["repeats"]
     for number in range(total):
         _take_block(renaming, number, parameters, last=number == total - 1)
@@ -59,21 +59,21 @@ def _take_block(renaming: Renaming, number: int, parameters: dict[str, Any], *, 
     take_norm(renaming, f"{source}.shared_block.2", f"{target}.expand.2", norm)
     renaming.take_convolution(depthwise, f"{target}.depthwise")
     renaming.take(f"{source}.shared_block.4.weight", f"{target}.activation.weight")
-    take_norm(renaming, f"{source}.shared_block.5", f"{target}.norm", norm)
+    take_norm(renaming, f"{source}.shared_block.5", f"{target}.narrow.norm", norm)
     if not parameters["skip"]:
-        renaming.take_convolution(f"{source}.res_conv", f"{target}.residual")
+        renaming.take_convolution(f"{source}.res_conv", f"{target}.narrow.convolutions.residual")
         return
-    renaming.take_convolution(f"{source}.skip_conv", f"{target}.skip")
+    renaming.take_convolution(f"{source}.skip_conv", f"{target}.narrow.convolutions.skip")
     if last:  # computed there, but nothing comes after it that would hear it
         renaming.drop(f"{source}.res_conv.weight")
         renaming.drop(f"{source}.res_conv.bias")
     else:
-        renaming.take_convolution(f"{source}.res_conv", f"{target}.residual")
+        renaming.take_convolution(f"{source}.res_conv", f"{target}.narrow.convolutions.residual")
 
 
 def take_filterbank(renaming: Renaming) -> None:
     """Analysis and synthesis filters."""
-    renaming.take("encoder.filterbank._filters", "filterbank.analysis.weight", as_image)
+    renaming.take("encoder.filterbank._filters", "filterbank.analysis.weight", as_analysis)
     renaming.take("decoder.filterbank._filters", "filterbank.synthesis.weight", as_synthesis)
 
 

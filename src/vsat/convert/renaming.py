@@ -28,6 +28,7 @@ class Renaming:
         self._left = dict(checkpoint.tensors)
         self._missing: list[str] = []
         self._taken: dict[str, np.ndarray] = {}
+        self._source_of: dict[str, str] = {}  # by our name
 
     def __contains__(self, source: str) -> bool:
         return source in self._left
@@ -47,6 +48,7 @@ class Renaming:
             self._missing.append(source)
         else:
             self._taken[target] = value if change is None else change(value)
+            self._source_of[target] = source
 
     def take_all(
         self,
@@ -81,6 +83,7 @@ class Renaming:
             for number, part in enumerate(np.split(value, parts)):
                 change = as_image(part) if kind == "weight" else part
                 self._taken[f"{target}.{number}.{kind}"] = change
+                self._source_of[f"{target}.{number}.{kind}"] = f"{source}.{kind}"
 
     def drop(self, source: str) -> None:
         """Leave out a tensor that no output depends on; it must be there all the same."""
@@ -123,9 +126,10 @@ class Renaming:
         if wanted.keys() != self._taken.keys():
             self._refuse(f"These don't fit: {_some(wanted.keys() ^ self._taken.keys())}.")
         for name, tensor in wanted.items():
-            found = self._taken[name].shape
-            if found != tuple(tensor.shape):
-                self._refuse(f"{name} has the shape {found}, not {tuple(tensor.shape)}.")
+            found, needed = self._taken[name].shape, tuple(tensor.shape)
+            if found != needed:
+                source = self._source_of[name]
+                self._refuse(f"{source} gives the shape {found} where {needed} is needed.")
 
     def _refuse(self, problem: str, cause: BaseException | None = None) -> NoReturn:
         raise ConversionError(
@@ -148,13 +152,22 @@ def as_image(weight: np.ndarray) -> np.ndarray:
     return weight[..., np.newaxis]
 
 
+def as_analysis(weight: np.ndarray) -> np.ndarray:
+    """The filters of a convolution over samples as a matrix from samples to features.
+
+    Shape:
+        (filters, 1, kernel) to (filters, kernel).
+    """
+    return weight.reshape(len(weight), -1)
+
+
 def as_synthesis(weight: np.ndarray) -> np.ndarray:
     """The filters of a transposed convolution as a matrix from features to samples.
 
     Shape:
-        (filters, 1, kernel) to (kernel, filters, 1, 1).
+        (filters, 1, kernel) to (kernel, filters).
     """
-    return np.ascontiguousarray(weight.transpose(2, 0, 1))[..., np.newaxis]
+    return np.ascontiguousarray(as_analysis(weight).T)
 
 
 def as_matrix(weight: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from vsat.bundle import Architecture
 from vsat.convert.checkpoint import Checkpoint
 from vsat.convert.conversion import Conversion, Fact
 from vsat.convert.filter_rate import USUAL_HZ
-from vsat.convert.renaming import Renaming, as_image, as_synthesis
+from vsat.convert.renaming import Renaming, as_analysis, as_synthesis
 from vsat.errors import ConversionError
 
 FAMILY = "torchaudio Conv-TasNet"
@@ -88,10 +88,10 @@ def _refuse(checkpoint: Checkpoint, problem: str, cause: Exception | None = None
 
 def _renamed(checkpoint: Checkpoint, parameters: dict[str, Any]) -> Renaming:
     renaming = Renaming(checkpoint, FAMILY)
-    renaming.take("encoder.weight", "filterbank.analysis.weight", as_image)
+    renaming.take("encoder.weight", "filterbank.analysis.weight", as_analysis)
     renaming.take("decoder.weight", "filterbank.synthesis.weight", as_synthesis)
-    renaming.take_all("mask_generator.input_norm", "norm")
-    renaming.take_convolution("mask_generator.input_conv", "bottleneck")
+    renaming.take_all("mask_generator.input_norm", "bottleneck.norm")
+    renaming.take_convolution("mask_generator.input_conv", "bottleneck.convolutions.features")
     total = parameters["blocks"] * parameters["repeats"]
     for number in range(total):
         _take_block(renaming, f"{LAYER}.{number}", f"blocks.{number}", last=number == total - 1)
@@ -106,7 +106,7 @@ def _take_block(renaming: Renaming, source: str, target: str, *, last: bool) -> 
     renaming.take_all(f"{source}.conv_layers.2", f"{target}.expand.2")
     renaming.take_convolution(f"{source}.conv_layers.3", f"{target}.depthwise")
     renaming.take(f"{source}.conv_layers.4.weight", f"{target}.activation.weight")
-    renaming.take_all(f"{source}.conv_layers.5", f"{target}.norm")
+    renaming.take_all(f"{source}.conv_layers.5", f"{target}.narrow.norm")
     if not last:
-        renaming.take_convolution(f"{source}.res_out", f"{target}.residual")
-    renaming.take_convolution(f"{source}.skip_out", f"{target}.skip")
+        renaming.take_convolution(f"{source}.res_out", f"{target}.narrow.convolutions.residual")
+    renaming.take_convolution(f"{source}.skip_out", f"{target}.narrow.convolutions.skip")

@@ -29,6 +29,22 @@ def activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
+class ChannelPReLU(nn.Module):
+    """A slope below zero for each feature, spelled so that engines join it with what is around it.
+
+    Args:
+        features: how many, in axis 1 of (batch, features, frames, 1).
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((features,), 0.25))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Shape: (batch, features, frames, 1), the same out."""
+        return values.clamp_min(0) + self.weight[:, None, None] * values.clamp_max(0)
+
+
 class Masks(nn.Module):
     """Turns the scores of all sources into masks, and applies them.
 

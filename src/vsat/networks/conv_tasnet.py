@@ -5,13 +5,15 @@ References:
     separation".
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vsat.networks.activations import Masks, activation
 from vsat.networks.filterbank import Filterbank
-from vsat.networks.normalisation import norm
+from vsat.networks.normalisation import NormedConvolutions, norm
 
 
 class ConvTasNet(nn.Module):
@@ -59,13 +61,15 @@ class ConvTasNet(nn.Module):
         super().__init__()
         self.filterbank = Filterbank(filters, kernel, hop, padding, multiple)
         self.encoder_activation = activation(encoder_activation)
-        self.norm = norm(norm_name, filters)
-        self.bottleneck = nn.Conv2d(filters, width, 1)
+        self.bottleneck = NormedConvolutions(norm_name, filters, {"features": width})
         dilations = [2**number for _ in range(repeats) for number in range(blocks)]  # frames
-        stack = [Block(width, hidden, skip, taps, one, norm_name, causal) for one in dilations]
-        if skip:
-            stack[-1].residual = None  # nothing comes after it that would hear it
-        self.blocks = nn.ModuleList(stack)
+        outputs = {"residual": width, "skip": skip} if skip else {"residual": width}
+        last = {"skip": skip} if skip else outputs  # nothing would hear its residual
+        self.blocks = nn.ModuleList(
+            Block(width, hidden, taps, dilation, outputs, norm_name, causal)
+            for dilation in dilations[:-1]
+        )
+        self.blocks.append(Block(width, hidden, taps, dilations[-1], last, norm_name, causal))
         self.activation = nn.PReLU()
         self.scores = nn.ModuleList(nn.Conv2d(skip or width, filters, 1) for _ in range(sources))
         self.masks = Masks(mask_activation)
@@ -88,15 +92,15 @@ class ConvTasNet(nn.Module):
         Shape:
             (batch, filters, frames, 1) to (batch, skip or width, frames, 1).
         """
-        features = self.bottleneck(self.norm(encoded))
-        skips: Tensor | None = None
+        features = self.bottleneck(encoded)["features"]
+        skips: list[Tensor] = []
         for block in self.blocks:
-            residual, skip = block(features)
-            if residual is not None:
-                features = features + residual
-            if skip is not None:
-                skips = skip if skips is None else skips + skip
-        return features if skips is None else skips
+            found = block(features)
+            if "residual" in found:
+                features = features + found["residual"]
+            if "skip" in found:
+                skips = [skips[0] + found["skip"] if skips else found["skip"]]
+        return skips[0] if skips else features
 
 
 class Block(nn.Module):
@@ -106,9 +110,9 @@ class Block(nn.Module):
         self,
         width: int,
         hidden: int,
-        skip: int,
         taps: int,
         dilation: int,
+        outputs: Mapping[str, int],
         norm_name: str,
         causal: bool,
     ) -> None:
@@ -123,11 +127,9 @@ class Block(nn.Module):
             hidden, hidden, (taps, 1), padding=(around, 0), dilation=(dilation, 1), groups=hidden
         )
         self.activation = nn.PReLU()
-        self.norm = norm(norm_name, hidden)
-        self.residual: nn.Module | None = nn.Conv2d(hidden, width, 1)
-        self.skip: nn.Module | None = nn.Conv2d(hidden, skip, 1) if skip else None
+        self.narrow = NormedConvolutions(norm_name, hidden, outputs)
 
-    def forward(self, features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
         """What to add to the features, and what to add for the masks.
 
         Shape:
@@ -136,6 +138,5 @@ class Block(nn.Module):
         hidden = self.expand(features)
         if self.before:
             hidden = functional.pad(hidden, (0, 0, self.before, 0))
-        hidden = self.norm(self.activation(self.depthwise(hidden)))
-        residual = None if self.residual is None else self.residual(hidden)
-        return residual, None if self.skip is None else self.skip(hidden)
+        narrowed: dict[str, Tensor] = self.narrow(self.activation(self.depthwise(hidden)))
+        return narrowed

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsat.networks.activations import Masks, activation
+from vsat.networks.activations import ChannelPReLU, Masks, activation
 from vsat.networks.filterbank import Filterbank
 from vsat.networks.normalisation import GlobalNorm
 
@@ -76,18 +76,18 @@ class Block(nn.Module):
         self.expand = nn.Sequential(
             nn.Conv2d(width, hidden, 1),
             GlobalNorm(hidden),
-            nn.PReLU(1 if improved else hidden),
+            nn.PReLU() if improved else ChannelPReLU(hidden),
         )
         self.down = nn.ModuleList(
             nn.Sequential(depthwise(hidden, 1 if scale == 0 else 2), GlobalNorm(hidden))
             for scale in range(scales)
         )
-        self.fused = nn.Sequential(GlobalNorm(hidden), nn.PReLU(hidden))
+        self.fused = nn.Sequential(GlobalNorm(hidden), ChannelPReLU(hidden))
         self.contract: nn.Module = nn.Conv2d(hidden, width, 1)
         self.last: nn.Module = nn.Identity()
         if not improved:
             self.contract = nn.Sequential(self.contract, GlobalNorm(width))
-            self.last = nn.Sequential(GlobalNorm(width), nn.PReLU(width))
+            self.last = nn.Sequential(GlobalNorm(width), ChannelPReLU(width))
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: (batch, width, frames, 1), the same out."""
