@@ -8,6 +8,8 @@ from vsat.errors import BundleError
 from vsat.networks.band_split import BandSplitGru
 from vsat.networks.frame_mask import FrameMask
 from vsat.networks.recurrent_mask import RecurrentMask
+from vsat.networks.resepformer import ReSepFormer
+from vsat.networks.sepformer import SepFormer
 from vsat.networks.skim import Skim
 from vsat.networks.sudormrf import SudoRmRf
 
@@ -15,6 +17,8 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "band_split_gru": BandSplitGru,
     "frame_mask": FrameMask,
     "recurrent_mask": RecurrentMask,
+    "resepformer": ReSepFormer,
+    "sepformer": SepFormer,
     "skim": Skim,
     "sudormrf_improved": SudoRmRf,
 }
