@@ -7,7 +7,7 @@ References:
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsat.networks.filterbank import Filterbank
+from vsat.networks.half_overlap import HalvedFilterbank
 from vsat.networks.transformer import GlobalNorm, Transformer
 
 EPS = 2.0**-23  # of the norms: the spacing of float32 at one
@@ -42,7 +42,7 @@ class ReSepFormer(nn.Module):
     ) -> None:
         super().__init__()
         self.sources, self.segment = sources, segment
-        self.filterbank = Filterbank(filters, kernel)
+        self.filterbank = HalvedFilterbank(filters, kernel)
         self.segments = nn.ModuleList(
             Normalised(Transformer(filters, heads, hidden, layers[0], positional[0]), filters)
             for _ in range(blocks)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsat.networks.filterbank import Filterbank
+from vsat.networks.half_overlap import HalvedFilterbank, overlap_add, overlapping_chunks
 from vsat.networks.transformer import GlobalNorm, Transformer
 
 EPS = 1e-8  # of the norms over a whole recording
@@ -48,7 +48,7 @@ class SepFormer(nn.Module):
         if chunk % 2:
             raise ValueError(f"a chunk of {chunk} frames has no half")
         self.sources, self.width, self.chunk = sources, width, chunk
-        self.filterbank = Filterbank(filters, kernel)
+        self.filterbank = HalvedFilterbank(filters, kernel)
         self.norm = GlobalNorm(filters, EPS)
         self.bottleneck = nn.Linear(filters, width, bias=False)
         self.blocks = nn.ModuleList(
@@ -116,29 +116,3 @@ def along_last_steps(transformer: Transformer, features: Tensor) -> Tensor:
         (batch, sequences, steps, width), the same out.
     """
     return transformer(features.flatten(0, 1)).reshape(features.shape)
-
-
-def overlapping_chunks(features: Tensor, chunk: int) -> Tensor:
-    """Cut into chunks that overlap by half, so that each frame lies in exactly two.
-
-    Half a chunk of zeros goes before, and at least as much after.
-
-    Shape:
-        (batch, frames, width) to (batch, chunks, chunk, width).
-    """
-    batch, frames, width = features.shape
-    half = chunk // 2
-    spare = chunk - (frames + half) % chunk
-    padded = functional.pad(features, (0, 0, half, spare + half))
-    halves = padded.reshape(batch, -1, half, width)  # (B, G + 1, L/2, C)
-    return torch.cat([halves[:, :-1], halves[:, 1:]], dim=2)
-
-
-def overlap_add(chunks: Tensor) -> Tensor:
-    """Add up chunks that overlap by half; what was put before the first frame is gone.
-
-    Shape:
-        (batch, chunks, chunk, width) to (batch, frames, width), with what was put after the last.
-    """
-    first, second = chunks.chunk(2, dim=2)  # (B, G, L/2, C)
-    return (second[:, :-1] + first[:, 1:]).flatten(1, 2)

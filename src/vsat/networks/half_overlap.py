@@ -1,11 +1,12 @@
-"""A learned filterbank whose frames overlap by half, features last."""
+"""Frames of samples and chunks of frames that overlap by half, features last."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Filterbank(nn.Module):
-    """Filters that analyse a mixture, and others that put signals together again.
+class HalvedFilterbank(nn.Module):
+    """Learned filters that analyse a mixture, and others that put signals together again.
 
     Args:
         filters: how many.
@@ -41,3 +42,29 @@ class Filterbank(nn.Module):
         stacked = spectra.permute(0, 2, 3, 1).reshape(-1, filters, frames)  # (B*S, F, N)
         signals = functional.pad(self.decoder(stacked), (0, self.hop))[..., :samples]
         return signals.reshape(batch, sources, samples)
+
+
+def overlapping_chunks(features: Tensor, chunk: int) -> Tensor:
+    """Cut into chunks that overlap by half, so that each frame lies in exactly two.
+
+    Half a chunk of zeros goes before, and at least as much after.
+
+    Shape:
+        (batch, frames, width) to (batch, chunks, chunk, width).
+    """
+    batch, frames, width = features.shape
+    half = chunk // 2
+    spare = chunk - (frames + half) % chunk
+    padded = functional.pad(features, (0, 0, half, spare + half))
+    halves = padded.reshape(batch, -1, half, width)  # (B, G + 1, L/2, C)
+    return torch.cat([halves[:, :-1], halves[:, 1:]], dim=2)
+
+
+def overlap_add(chunks: Tensor) -> Tensor:
+    """Add up chunks that overlap by half; what was put before the first frame is gone.
+
+    Shape:
+        (batch, chunks, chunk, width) to (batch, frames, width), with what was put after the last.
+    """
+    first, second = chunks.chunk(2, dim=2)  # (B, G, L/2, C)
+    return (second[:, :-1] + first[:, 1:]).flatten(1, 2)
