@@ -68,6 +68,9 @@ package: .venv/.dev
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# Asteroid is compared with: without what it trains with, which is much, its models run on the few
+# packages named after it.
+
 # The stamps: a step is done again only when what it was made from has changed.
 
 .venv/.created:
@@ -86,4 +89,6 @@ clean:
 	@echo "Installing what the tests and the tuner need into .venv; this takes some minutes"
 	@$(PIP) install '$(TORCH)'
 	@$(PIP) install --editable '.[tune,onnxruntime,dev]'
+	@$(PIP) install --no-deps asteroid asteroid-filterbanks
+	@$(PIP) install requests huggingface_hub
 	@touch $@

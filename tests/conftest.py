@@ -1,6 +1,7 @@
 """What all tests share: a home of their own, and where the real voices are."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,11 @@ def mixtures():
 
         yield mixtures
         sys.modules.pop("mixtures")
+
+
+@pytest.fixture(scope="session")
+def asteroid():
+    """Asteroid's model classes; tests are skipped where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("asteroid.models")

@@ -14,9 +14,12 @@ from vsat.networks import build
 
 SIZES = {
     "band_split_gru": {"width": 24, "hidden": 24, "layers": 1},
+    "conv_tasnet": {"filters": 64, "width": 64, "hidden": 64, "skip": 64, "blocks": 2},
+    "dprnn": {"filters": 32, "width": 32, "hidden": 32, "blocks": 1},
     "frame_mask": {"width": 64, "hidden": 64, "dilations": [1, 2], "attention": [1], "heads": 2},
     "recurrent_mask": {"width": 64, "hidden": 64, "layers": 1},
     "skim": {"width": 64, "hidden": 64, "layers": 2},
+    "sudormrf": {"filters": 64, "width": 64, "blocks": 1, "improved": False},
     "sudormrf_improved": {"filters": 64, "width": 64, "hidden": 64, "blocks": 1},
 }
 

@@ -14,9 +14,12 @@ from vsat.networks.weights import load_weights, quantise_rows, save_quantised, s
 
 SMALL = {
     "band_split_gru": {"width": 8, "hidden": 8, "layers": 1},
+    "conv_tasnet": {"filters": 16, "width": 8, "hidden": 16, "skip": 8, "blocks": 2},
+    "dprnn": {"filters": 8, "width": 8, "hidden": 8, "segment": 20, "segment_hop": 10, "blocks": 1},
     "frame_mask": {"width": 16, "hidden": 16, "dilations": (1, 2), "attention": (1,), "heads": 2},
     "recurrent_mask": {"width": 16, "hidden": 16, "layers": 2},
     "skim": {"width": 16, "hidden": 16, "segment": 20, "layers": 2},
+    "sudormrf": {"filters": 16, "width": 8, "blocks": 1, "scales": 3},
     "sudormrf_improved": {"filters": 16, "width": 8, "hidden": 16, "blocks": 1, "scales": 3},
 }
 

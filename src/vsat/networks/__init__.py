@@ -6,20 +6,26 @@ from torch import nn
 
 from vsat.errors import BundleError
 from vsat.networks.band_split import BandSplitGru
+from vsat.networks.conv_tasnet import ConvTasNet
+from vsat.networks.dprnn import Dprnn
 from vsat.networks.frame_mask import FrameMask
 from vsat.networks.recurrent_mask import RecurrentMask
 from vsat.networks.resepformer import ReSepFormer
 from vsat.networks.sepformer import SepFormer
 from vsat.networks.skim import Skim
 from vsat.networks.sudormrf import SudoRmRf
+from vsat.networks.sudormrf_published import PublishedSudoRmRf
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "band_split_gru": BandSplitGru,
+    "conv_tasnet": ConvTasNet,
+    "dprnn": Dprnn,
     "frame_mask": FrameMask,
     "recurrent_mask": RecurrentMask,
     "resepformer": ReSepFormer,
     "sepformer": SepFormer,
     "skim": Skim,
+    "sudormrf": PublishedSudoRmRf,
     "sudormrf_improved": SudoRmRf,
 }
 
