@@ -53,11 +53,9 @@ class SepFormer(nn.Module):
         self.bottleneck = nn.Linear(filters, width, bias=False)
         self.blocks = nn.ModuleList(
             DualPath(
-                *(
-                    Transformer(width, heads, hidden, count, known)
-                    for count, known in zip(layers, positional, strict=True)
-                ),
-                width=width,
+                Transformer(width, heads, hidden, layers[0], positional[0]),
+                Transformer(width, heads, hidden, layers[1], positional[1]),
+                width,
             )
             for _ in range(blocks)
         )

@@ -73,14 +73,15 @@ class Transformer(nn.Module):
         self, width: int, heads: int, hidden: int, layers: int, positional: bool = True
     ) -> None:
         super().__init__()
+        if width % 2:
+            raise ValueError(f"{width} features have no half for sines and one for cosines")
         self.positional = positional
         self.layers = nn.ModuleList(
             nn.Sequential(Attention(width, heads, self.EPS), FeedForward(width, hidden, self.EPS))
             for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width, eps=self.EPS)
-        exponents = torch.arange(0, width, 2) * (-math.log(10_000) / width)
-        self.register_buffer("frequencies", exponents.exp(), persistent=False)
+        self.register_buffer("frequencies", wave_numbers(width), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: (batch, steps, width), the same out."""
@@ -89,6 +90,11 @@ class Transformer(nn.Module):
         for layer in self.layers:
             features = layer(features)
         return self.norm(features)
+
+
+def wave_numbers(width: int) -> Tensor:
+    """Half as many frequencies as features, in radians a step: from 1 down to nearly 1/10,000."""
+    return torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
 
 
 def sinusoids(steps: int, frequencies: Tensor) -> Tensor:
