@@ -25,6 +25,7 @@ COMMANDS = {  # in the order of the help: name, module of this package
     "rollback": "changing",
     "history": "listing",
     "register": "registering",
+    "search": "searching",
     "rm": "changing",
     "verify": "mending",
     "repair": "mending",

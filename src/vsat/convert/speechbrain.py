@@ -53,6 +53,7 @@ def _converted(
     settings.check("kernel_size", kernel)
     settings.check("kernel_stride", kernel // 2)
     settings.check("num_spks", sources)
+    settings.check("num_spk", sources)
     rate = settings.number("sample_rate")
     return Conversion(
         family=family,
