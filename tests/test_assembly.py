@@ -18,6 +18,8 @@ SIZES = {
     "dprnn": {"filters": 32, "width": 32, "hidden": 32, "blocks": 1},
     "frame_mask": {"width": 64, "hidden": 64, "dilations": [1, 2], "attention": [1], "heads": 2},
     "recurrent_mask": {"width": 64, "hidden": 64, "layers": 1},
+    "resepformer": {"filters": 64, "layers": [1, 1], "hidden": 64},
+    "sepformer": {"filters": 64, "width": 64, "layers": [1, 1], "blocks": 1, "hidden": 64},
     "skim": {"width": 64, "hidden": 64, "layers": 2},
     "sudormrf": {"filters": 64, "width": 64, "blocks": 1, "improved": False},
     "sudormrf_improved": {"filters": 64, "width": 64, "hidden": 64, "blocks": 1},

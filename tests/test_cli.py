@@ -781,3 +781,20 @@ def test_the_demo_needs_no_torch():
 
     assert "torch" in commands("test").stdout
     assert "torch" not in commands("demo").stdout
+
+
+def test_search_lists_published_models_and_filters_them(home, vsat_of, json_of):
+    code, out, err = vsat_of("search", "sepformer", "--rate", 8_000, "--sources", 2)
+    assert code == 0
+    first, second, *_ = out.splitlines()
+    assert first.split() == ["address", "published", "on", "rate", "sources", "size", "licence"]
+    assert second.split()[:3] == ["hf:speechbrain/sepformer-wsj02mix", "22.4", "dB"]
+    assert "vsat pull" in err
+    found = json_of("search", "--licence", "CC-BY-SA-4.0", "--sources", 3)
+    assert {entry["sources"] for entry in found} == {3}
+    assert found[0]["score"]["db"] == max(entry["score"]["db"] for entry in found)
+    code, out, err = vsat_of("search", "nothing like it")
+    assert (code, out) == (0, "")
+    assert "no such model" in err
+    assert vsat_of("search", "--rate", "0")[0] == 2
+    assert not home.exists()

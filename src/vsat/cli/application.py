@@ -25,6 +25,7 @@ COMMANDS = {  # in the order of the help: name, module of this package
     "rollback": "changing",
     "history": "listing",
     "register": "registering",
+    "search": "searching",
     "pull": "pulling",
     "export": "exporting",
     "rm": "changing",

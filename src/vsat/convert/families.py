@@ -10,7 +10,7 @@ used raises a `ConversionError` that says what is missing or too much.
 
 from collections.abc import Callable
 
-from vsat.convert import asteroid, torchaudio
+from vsat.convert import asteroid, speechbrain, torchaudio
 from vsat.convert.checkpoint import Checkpoint
 from vsat.convert.conversion import Conversion
 from vsat.errors import ConversionError
@@ -18,6 +18,7 @@ from vsat.errors import ConversionError
 FAMILIES: tuple[Callable[[Checkpoint], Conversion | None], ...] = (
     asteroid.recognise,
     torchaudio.recognise,
+    speechbrain.recognise,
 )
 
 

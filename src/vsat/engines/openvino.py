@@ -9,6 +9,9 @@ from vsat.bundle import Bundle
 from vsat.errors import EngineError
 
 OPEN = (-1, -1)  # the shape of a model compiled for any batch and length
+# Samples up to which a length is compiled for itself: where attention once had a single step to
+# look at, the model for any length gives wrong results ever after (OpenVINO 2026.4).
+SHORT = 4_096
 
 
 def supports_bf16() -> bool:
@@ -66,12 +69,13 @@ class OpenVinoEngine:
         return np.array(result, np.float32)
 
     def _compiled_for(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        """The model for this shape if it was the last one too, else the one for any shape."""
+        """The model for this shape if it is short or was the last one too, else that for any."""
         repeated = shape == self._last_shape
         self._last_shape = shape
-        wanted = shape if repeated else OPEN
+        fixed = repeated or shape[-1] <= SHORT
+        wanted = shape if fixed else OPEN
         if shape not in self._compiled and wanted not in self._compiled:
-            if repeated:
+            if fixed:
                 self._compiled = {key: kept for key, kept in self._compiled.items() if key == OPEN}
             self._model.reshape(list(wanted))
             self._compiled[wanted] = self._core.compile_model(self._model, "CPU", self._options)

@@ -10,6 +10,8 @@ from vsat.networks.conv_tasnet import ConvTasNet
 from vsat.networks.dprnn import Dprnn
 from vsat.networks.frame_mask import FrameMask
 from vsat.networks.recurrent_mask import RecurrentMask
+from vsat.networks.resepformer import ReSepFormer
+from vsat.networks.sepformer import SepFormer
 from vsat.networks.skim import Skim
 from vsat.networks.sudormrf import SudoRmRf
 from vsat.networks.sudormrf_published import PublishedSudoRmRf
@@ -20,6 +22,8 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "dprnn": Dprnn,
     "frame_mask": FrameMask,
     "recurrent_mask": RecurrentMask,
+    "resepformer": ReSepFormer,
+    "sepformer": SepFormer,
     "skim": Skim,
     "sudormrf": PublishedSudoRmRf,
     "sudormrf_improved": SudoRmRf,

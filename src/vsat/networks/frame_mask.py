@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsat.networks.stft import Stft
+from vsat.networks.transformer import Attention
 
 
 class FrameMask(nn.Module):
@@ -151,23 +152,3 @@ class GatedBlock(nn.Module):
             + self.bias
         )
         return features + self.contract(functional.silu(filtered))
-
-
-class Attention(nn.Module):
-    """Every frame looks at every other one: who spoke where, over the whole stretch."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.contract = nn.Linear(width, width)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape: (batch, frames, width), the same out."""
-        batch, frames, width = features.shape
-        packed = self.query_key_value(self.norm(features))
-        packed = packed.reshape(batch, frames, 3, self.heads, width // self.heads)
-        query, key, value = packed.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, N, C/heads)
-        seen = functional.scaled_dot_product_attention(query, key, value)
-        return features + self.contract(seen.transpose(1, 2).reshape(batch, frames, width))
