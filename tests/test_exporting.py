@@ -15,7 +15,7 @@ from vsat.bundle import Architecture, read_bundle
 from vsat.cli import main
 from vsat.convert import packing
 from vsat.convert.exporting import Form, export_version, form_of
-from vsat.convert.unconverted import register_unconverted
+from vsat.convert.importing import import_model
 from vsat.errors import BundleError, ConversionError, DamagedError, StorageError, UsageError
 from vsat.registry import ModelRegistry
 
@@ -86,7 +86,7 @@ def test_out_and_in_again_is_the_same(home, tmp_path, name, card):
     before = home.registry.get_bundle("voices@1")
     done = out(home.registry, tmp_path / name)
     other = home.opened("other")
-    version = register_unconverted(unpacked(done.path, tmp_path / "files"), other)
+    version = import_model(unpacked(done.path, tmp_path / "files"), other).version
     after = other.get_bundle("voices", version)
     assert after.manifest == before.manifest
     assert after.manifest.digest == done.digest == before.manifest.digest
@@ -99,7 +99,7 @@ def test_out_and_in_again_is_the_same(home, tmp_path, name, card):
 def test_what_came_in_goes_out_equal_again(registry, home, tmp_path):
     first = out(registry, tmp_path / "a.vsat")
     other = home.opened("other")
-    register_unconverted(unpacked(first.path, tmp_path / "files"), other)
+    import_model(unpacked(first.path, tmp_path / "files"), other)
     second = out(other, tmp_path / "b.vsat")
     assert second.path.read_bytes() == first.path.read_bytes()
 
@@ -226,7 +226,7 @@ def test_a_card_that_was_edited_on_the_hub_is_taken_as_it_is_now(registry, home,
     folder = out(registry, tmp_path / "hf-folder").path
     (folder / "README.md").write_text("# Other words\n")
     other = home.opened("other")
-    register_unconverted(folder, other)
+    import_model(folder, other)
     bundle = other.get_bundle("voices")
     assert (bundle.path / "README.md").read_text() == "# Other words\n"
     assert (
@@ -238,7 +238,7 @@ def test_a_card_that_was_edited_on_the_hub_is_taken_as_it_is_now(registry, home,
 def test_what_is_said_goes_before_what_the_bundle_says(registry, home, tmp_path):
     folder = out(registry, tmp_path / "hf-folder").path
     other = home.opened("other")
-    register_unconverted(
+    import_model(
         folder, other, "mine", sample_rate=8_000, licence="MIT", metadata={"origin": "here"}
     )
     found = other.get_bundle("mine").manifest
@@ -342,7 +342,7 @@ def test_a_folder_from_a_hub_that_is_not_whole_is_refused(registry, home, tmp_pa
         damage(folder / name)
     other = home.opened("other")
     with pytest.raises(DamagedError if how == "changed" else BundleError):
-        register_unconverted(folder, other, "x")
+        import_model(folder, other, "x")
     assert other.list_models() == {}
 
 
@@ -353,19 +353,19 @@ def test_a_graph_without_its_manifest_needs_a_rate(home, tmp_path):
     (tmp_path / "graph").mkdir()
     toys.save(toys.scaled(0.5, 0.5), tmp_path / "graph" / "mine.onnx")
     with pytest.raises(ConversionError, match="Nothing says") as refusal:
-        register_unconverted(tmp_path / "graph", home.registry)
+        import_model(tmp_path / "graph", home.registry)
     assert "--rate" in refusal.value.hint
     (tmp_path / "graph" / "README.md").write_text("---\nlicense: mit\n---\nAt 8 kHz.\n")
-    register_unconverted(tmp_path / "graph", home.registry)
+    import_model(tmp_path / "graph", home.registry)
     found = home.registry.get_bundle("mine").manifest
     assert (found.sample_rate, found.licence, found.sources) == (8_000, "mit", 2)
-    register_unconverted(tmp_path / "graph", home.registry, "mine", sample_rate=16_000)
+    import_model(tmp_path / "graph", home.registry, "mine", sample_rate=16_000)
     assert home.registry.get_bundle("mine", 2).manifest.sample_rate == 16_000
 
 
 def test_what_is_neither_is_refused(home, tmp_path):
     with pytest.raises(ConversionError, match="neither a bundle nor one ONNX graph"):
-        register_unconverted(tmp_path, home.registry)
+        import_model(tmp_path, home.registry)
 
 
 # The command.

@@ -17,7 +17,7 @@ from hub_server import TOKEN, running_hub
 from test_hub import hub as hub  # the fixture
 
 from vsat.convert.exporting import export_version
-from vsat.convert.unconverted import register_unconverted
+from vsat.convert.importing import import_model
 from vsat.errors import ConversionError, HubError, UsageError
 from vsat.updates.origin import HubOrigin, HubReference, origin_in
 from vsat.updates.pull import model_id_of, pull
@@ -84,8 +84,8 @@ def test_what_the_importer_refuses_leaves_nothing(hub, home):
 def test_a_version_goes_out_to_a_hub_and_comes_back_the_same(hub, home):
     commit = hub.add("org/voices", published(home, metadata={"room": "kitchen"}))
     other = home.opened("other")
-    done = pull("hf:org/voices", other, register_unconverted, model_id="back")
-    before, after = home.registry.resolve("voices"), other.resolve("back", done.imported)
+    done = pull("hf:org/voices", other, import_model, model_id="back")
+    before, after = home.registry.resolve("voices"), other.resolve("back", done.imported.version)
     assert after.digest == before.digest
     assert after.metadata["room"] == "kitchen"
     assert origin_in(after.metadata) == HubOrigin(HubReference("org/voices"), commit)

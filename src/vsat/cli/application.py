@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ COMMANDS = {  # in the order of the help: name, module of this package
     "rollback": "changing",
     "history": "listing",
     "register": "registering",
+    "import": "importing",
     "search": "searching",
     "pull": "pulling",
     "export": "exporting",
@@ -73,7 +75,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"vsat.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(
+            module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        )
         return command
 
 

@@ -1,5 +1,7 @@
 """`vsat pull`: a model from a hub becomes a version."""
 
+from dataclasses import asdict
+
 import click
 
 from vsat.cli.application import Invocation
@@ -37,30 +39,30 @@ def pull(
     """
     from vsat.updates.pull import pull as pull_from_hub  # first: says which extra is missing
 
-    from vsat.convert.unconverted import register_unconverted  # isort: skip
+    from vsat.cli.importing import load_importer, show  # isort: skip
 
     registry = invocation.registry()
     with meter("Fetching") as progress:
         done = pull_from_hub(
             reference,
             registry,
-            register_unconverted,
+            load_importer(),
             model_id=model_id,
             sample_rate=sample_rate,
             licence=licence,
             progress=progress,
         )
-    record = registry.resolve(done.model_id, done.imported)
+    imported = done.imported
+    record = registry.resolve(imported.model_id, imported.version)
     if done.from_cache:
         warn("The hub gave no answer; this is what was fetched before.")
     if as_json:
-        result = {
-            "model_id": record.model_id,
-            "version": record.version,
-            "is_current": record.is_current,
-        }
-        print_json({**result, **done.origin.as_metadata(), "from_cache": done.from_cache})
+        print_json(
+            asdict(imported)
+            | {"is_current": record.is_current, "from_cache": done.from_cache}
+            | done.origin.as_metadata()
+        )
         return
-    click.echo(f"{record.model_id}@{record.version}")
+    show(imported, None)
     say(f"From {done.origin.reference}, commit {done.origin.commit[:12]}.")
     say_whether_current(record)

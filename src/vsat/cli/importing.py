@@ -1,0 +1,199 @@
+"""`vsat import`: models that people already have become versions."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vsat.cli.application import Invocation
+from vsat.cli.changing import because_option
+from vsat.cli.failures import FAILED
+from vsat.cli.meter import meter
+from vsat.cli.output import json_option, print_json, print_table, say, size_text, warn
+from vsat.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from vsat.convert.conversion import Fact
+    from vsat.convert.folder import Left
+    from vsat.convert.importing import Imported
+    from vsat.qualification import Qualification
+    from vsat.registry import ModelRegistry
+
+
+@click.command("import", short_help="Bring in models of other projects.")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--as", "model_id", metavar="ID", help="The model's id; default: from the name.")
+@click.option(
+    "--rate", type=click.IntRange(min=1), metavar="HZ", help="Goes before the stated sample rate."
+)
+@click.option("--licence", help="Goes before the stated licence.")
+@click.option(
+    "--score",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Score it on recordings with their voices: talk.wav, talk.s1.wav, talk.s2.wav.",
+)
+@click.option("--no-check", is_flag=True, help="Don't measure its speed, memory and agreement.")
+@click.option("--use", "make_current", is_flag=True, help="Make it the current version.")
+@because_option
+@json_option
+@click.pass_obj
+def import_(
+    invocation: Invocation,
+    /,
+    path: Path,
+    model_id: str | None,
+    score: Path | None,
+    no_check: bool,
+    as_json: bool,
+    **wishes: Any,
+) -> int:
+    """Bring in the model at PATH, or every model in the folder PATH.
+
+    Known are checkpoints of Asteroid (Conv-TasNet, DPRNN, SuDoRM-RF), torchaudio's Conv-TasNet,
+    SpeechBrain's SepFormer and RE-SepFormer, TIGER, self-contained ONNX graphs, and vsat's own
+    bundles and .vsat archives. Nothing in a file is ever run to read it.
+
+    Of a folder that is not itself one model, everything that is recognised comes in, and what is
+    left is listed with the reason.
+    """
+    registry = invocation.registry()
+    if path.is_dir() and not _is_one_model(path):
+        if model_id or score or any(wishes.values()):
+            raise UsageError(
+                f"{path} is a folder of several models.",
+                hint="Import it without options, or name one model in it.",
+            )
+        return _import_all(path, registry, as_json=as_json)
+    imported = _imported(path, registry, model_id, wishes)
+    found = None if no_check else _qualified(imported, registry, score)
+    if as_json:
+        print_json(asdict(imported) | {"qualification": found and asdict(found)})
+        return 0
+    show(imported, found)
+    return 0
+
+
+def show(imported: "Imported", found: "Qualification | None") -> None:
+    """Print what came in, and what was measured of it."""
+    click.echo(f"{imported.model_id}@{imported.version}")
+    if not imported.is_new:
+        say("It was there already.")
+    for message in imported.warnings:
+        warn(message)
+    print_table(
+        ("what", "value", "from"), [*_facts(imported), *(_measures(found) if found else [])]
+    )
+
+
+def _facts(imported: "Imported") -> list[tuple[str, object, str]]:
+    def row(what: str, fact: "Fact | None", unit: str = "") -> tuple[str, object, str]:
+        if fact is None:
+            return what, None, "nothing says"
+        return what, f"{fact.value}{unit}", fact.found_in
+
+    return [
+        ("family", imported.family, "its content"),
+        row("sample rate", imported.sample_rate, " Hz"),
+        row("voices", imported.sources),
+        row("licence", imported.licence),
+    ]
+
+
+def _measures(found: "Qualification") -> list[tuple[str, object, str]]:
+    agreement = None if found.agreement_db is None else f"{found.agreement_db:.0f} dB"
+    scores = [
+        (f"improvement of {name}", f"{value:.2f} dB", "SI-SDR, measured")
+        for name, value in found.scores_db.items()
+    ]
+    return [
+        ("real-time factor", f"{found.real_time_factor:.3f}", "measured here, f32"),
+        ("peak memory", size_text(found.peak_memory_bytes), "measured here"),
+        ("agreement with PyTorch", agreement, "measured here"),
+        *scores,
+    ]
+
+
+def _is_one_model(folder: Path) -> bool:
+    from vsat.convert.folder import is_model
+
+    return is_model(folder)
+
+
+def _imported(
+    path: Path, registry: "ModelRegistry", model_id: str | None, wishes: dict[str, Any]
+) -> "Imported":
+    import_model = load_importer()
+    with meter(f"Importing {path.name}"):
+        imported: Imported = import_model(
+            path,
+            registry,
+            model_id,
+            sample_rate=wishes["rate"],
+            licence=wishes["licence"],
+            make_current=wishes["make_current"],
+            because=wishes["because"],
+        )
+    return imported
+
+
+def load_importer() -> Any:
+    """The function that imports; it needs PyTorch.
+
+    Raises:
+        MissingExtraError: that is not installed.
+    """
+    try:
+        from vsat.convert.importing import import_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"Converting models needs {error.name}, which is not installed.",
+            hint="Run: pip install 'vsat[tune]'",
+        ) from error
+    return import_model
+
+
+def _qualified(
+    imported: "Imported", registry: "ModelRegistry", score: Path | None
+) -> "Qualification":
+    from vsat.qualification import find_scored, qualify
+
+    recordings = find_scored(score) if score else ()
+    with meter("Measuring it"):
+        return qualify(f"{imported.model_id}@{imported.version}", registry, recordings)
+
+
+def _import_all(folder: Path, registry: "ModelRegistry", *, as_json: bool) -> int:
+    load_importer()
+    from vsat.convert.folder import Left, import_folder
+
+    def tell(one: "Imported | Left") -> None:
+        if isinstance(one, Left):
+            say(f"left {one.path}")
+        else:
+            say(f"{'came in' if one.is_new else 'was there'}: {one.model_id}@{one.version}")
+
+    with meter("Importing"):
+        came, left = import_folder(folder, registry, (lambda _: None) if as_json else tell)
+    if as_json:
+        print_json(
+            {"imported": [asdict(one) for one in came], "left": [asdict(one) for one in left]}
+        )
+    else:
+        _print_all(came, left)
+    return 0 if came or not left else FAILED
+
+
+def _print_all(came: "Sequence[Imported]", left: "Sequence[Left]") -> None:
+    if came:
+        rows = [
+            (f"{one.model_id}@{one.version}", one.family, one.sample_rate.value, one.sources.value)
+            for one in came
+        ]
+        print_table(("version", "family", "Hz", "voices"), rows, right="Hz voices")
+    for one in left:
+        click.echo(f"left  {one.path}: {one.reason}")
+    if not (came or left):
+        say("There is nothing that looks like a model.")
