@@ -12,11 +12,18 @@ import pytest
 from injection import JOURNALS, Nursery, quick_folder, reason_not_to_run
 from scenarios import SCENARIOS, Trial, make_sources
 
+from vsat.files import STAGING_PREFIX
+
 REASON = reason_not_to_run()
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
 
 _OPEN_FILE = re.compile(r"\(\d+<([^>]*)>")
 _QUOTED = re.compile(r'(?:\d+<([^>]*)>, |AT_FDCWD<[^>]*>, )?"([^"]*)"')
+
+
+def _is_unfinished(path):
+    """Whether a name says so; one that a power loss brings back does no harm."""
+    return posixpath.basename(path).startswith(STAGING_PREFIX)
 
 
 class Disk:
@@ -37,11 +44,13 @@ class Disk:
 
     def _names(self, point, paths):
         changed = paths[1:] if point.name.startswith("link") else paths
-        self.pending |= {posixpath.dirname(path) or "PLACE" for path in changed}
+        removes = point.name in ("unlink", "unlinkat", "rmdir")
+        if not (removes and all(map(_is_unfinished, changed))):
+            self.pending |= {posixpath.dirname(path) or "PLACE" for path in changed}
         if point.name.startswith("rename"):
             old, new = paths
             self.pending = {new + p[len(old) :] if p.startswith(old) else p for p in self.pending}
-        elif point.name in ("unlink", "unlinkat", "rmdir"):
+        elif removes:
             self.pending -= set(paths)
 
     def of_versions(self):
