@@ -10,6 +10,7 @@ from vsat.networks.frame_mask import FrameMask
 from vsat.networks.recurrent_mask import RecurrentMask
 from vsat.networks.skim import Skim
 from vsat.networks.sudormrf import SudoRmRf
+from vsat.networks.tiger import Tiger
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "band_split_gru": BandSplitGru,
@@ -17,6 +18,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "recurrent_mask": RecurrentMask,
     "skim": Skim,
     "sudormrf_improved": SudoRmRf,
+    "tiger": Tiger,
 }
 
 

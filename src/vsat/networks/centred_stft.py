@@ -1,0 +1,62 @@
+"""A short-time Fourier transform with a Hann window, its frames centred on their times."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vsat.networks.stft import Stft
+
+
+class CentredStft(Stft):
+    """Analysis with a Hann window, and the least-squares inverse.
+
+    The signal is mirrored at both ends, so that the first frame is centred on the first sample.
+    It agrees with `torch.stft` and `torch.istft` as they come, but takes signals of any length,
+    and can be exported: then as matrix products.
+
+    References:
+        Griffin & Lim 1984, "Signal estimation from modified short-time Fourier transform".
+    """
+
+    def __init__(self, window: int, hop: int) -> None:
+        super().__init__(window, hop)
+        self.register_buffer("shape", torch.hann_window(window), persistent=False)  # (W,)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Real and imaginary parts.
+
+        Shape:
+            (batch, samples) to (batch, 2, samples // hop + 1, bins).
+        """
+        frames = signal[:, self._places(signal.shape[1])]  # (B, N, W)
+        if self.as_convolution:
+            spectrum = frames @ self._basis().T  # (B, N, 2F)
+            return spectrum.unflatten(-1, (2, self.bins)).transpose(1, 2)
+        return torch.view_as_real(torch.fft.rfft(frames * self.shape)).movedim(-1, 1)
+
+    def inverse(self, spectrum: Tensor, length: int) -> Tensor:
+        """The signal whose transform is nearest to this one, cut to `length`.
+
+        Shape:
+            (batch, 2, frames, bins) to (batch, samples).
+        """
+        if self.as_convolution:
+            frames = spectrum.transpose(1, 2).flatten(-2) @ self._inverse_basis()  # (B, N, W)
+        else:
+            real, imaginary = spectrum.unbind(1)
+            complex_frames = torch.complex(real.contiguous(), imaginary.contiguous())
+            frames = torch.fft.irfft(complex_frames, n=self.window) * self.shape
+        weights = self.shape.square().expand(1, frames.shape[1], -1)  # (1, N, W)
+        signal = self._overlap_add(frames) / self._overlap_add(weights).clamp_min(1e-8)
+        begin = self.window // 2
+        return functional.pad(signal, (0, self.hop))[:, begin : begin + length]
+
+    def _inverse_basis(self) -> Tensor:
+        return super()._inverse_basis() * self.overlap
+
+    def _places(self, samples: int) -> Tensor:
+        """Which sample stands where in each frame, mirrored at the ends, (frames, window)."""
+        begin = torch.arange(samples // self.hop + 1, device=self.time.device) * self.hop
+        place = begin.unsqueeze(1) + self.time - self.window // 2  # (N, W)
+        span = max(samples - 1, 1)
+        return span - ((place.abs() % (2 * span)) - span).abs()
