@@ -28,11 +28,14 @@ class CentredStft(Stft):
         Shape:
             (batch, samples) to (batch, 2, samples // hop + 1, bins).
         """
-        frames = signal[:, self._places(signal.shape[1])]  # (B, N, W)
+        padded = signal.index_select(1, self._places(signal))  # (B, T + W)
         if self.as_convolution:
-            spectrum = frames @ self._basis().T  # (B, N, 2F)
-            return spectrum.unflatten(-1, (2, self.bins)).transpose(1, 2)
-        return torch.view_as_real(torch.fft.rfft(frames * self.shape)).movedim(-1, 1)
+            basis = self._basis().unsqueeze(1)  # (2F, 1, W)
+            spectrum = functional.conv1d(padded.unsqueeze(1), basis, stride=self.hop)
+            real, imaginary = spectrum.transpose(1, 2).split(self.bins, dim=-1)  # (B, N, F)
+            return torch.stack([real, imaginary], 1)
+        frames = padded.unfold(-1, self.window, self.hop) * self.shape  # (B, N, W)
+        return torch.view_as_real(torch.fft.rfft(frames)).movedim(-1, 1)
 
     def inverse(self, spectrum: Tensor, length: int) -> Tensor:
         """The signal whose transform is nearest to this one, cut to `length`.
@@ -54,9 +57,13 @@ class CentredStft(Stft):
     def _inverse_basis(self) -> Tensor:
         return super()._inverse_basis() * self.overlap
 
-    def _places(self, samples: int) -> Tensor:
-        """Which sample stands where in each frame, mirrored at the ends, (frames, window)."""
-        begin = torch.arange(samples // self.hop + 1, device=self.time.device) * self.hop
-        place = begin.unsqueeze(1) + self.time - self.window // 2  # (N, W)
-        span = max(samples - 1, 1)
+    def _places(self, signal: Tensor) -> Tensor:
+        """Which sample stands where once the signal is mirrored at its ends, (samples + window,).
+
+        They are counted along the signal, not from its length: so the exporter knows them to vary.
+        """
+        half = self.window // 2
+        counted = torch.ones_like(functional.pad(signal[0], (half, half)), dtype=torch.int64)
+        place = counted.cumsum(0) - 1 - half  # (T + W,)
+        span = (signal.shape[1] - 1) + (signal.shape[1] == 1)
         return span - ((place.abs() % (2 * span)) - span).abs()

@@ -7,16 +7,15 @@ References:
     Efficient Speech Separation".
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vsat.networks.centred_stft import CentredStft
-from vsat.networks.tiger_path import Path
+from vsat.networks.tiger_path import Path, standardise
 
 BANDS = ((40, 25.0), (10, 100.0), (8, 250.0), (8, 500.0))  # how many, and of how many Hz each
+
+EPSILON = torch.finfo(torch.float32).eps  # of the norms of bands
 
 
 class Tiger(nn.Module):
@@ -103,9 +102,7 @@ class BandSplit(nn.Module):
 
     def __init__(self, groups: list[tuple[int, int]], width: int) -> None:
         super().__init__()
-        self.edges = [0]
-        for count, bins in groups:
-            self.edges.append(self.edges[-1] + count * bins)
+        self.groups = groups
         self.weights = nn.ParameterList(
             uniform((count, 2 * bins, width), 2 * bins) for count, bins in groups
         )
@@ -115,23 +112,23 @@ class BandSplit(nn.Module):
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Shape: (batch, 2, frames, bins) to (batch, bands, frames, width)."""
-        groups = [
-            self._group(spectrum[..., first:last], weight, bias)
-            for (first, last), weight, bias in zip(
-                pairwise(self.edges), self.weights, self.biases, strict=True
-            )
-        ]
-        return torch.cat(groups, 1)
+        parts = spectrum.split([count * bins for count, bins in self.groups], dim=-1)
+        layers = zip(parts, self.groups, self.weights, self.biases, strict=True)
+        return torch.cat(
+            [normed_bands(part, *group) @ weight + bias for part, group, weight, bias in layers], 1
+        )
 
-    @staticmethod
-    def _group(part: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Bands of one width: (batch, 2, frames, bins of all) to (batch, bands, frames, width)."""
-        batch, _, frames, _ = part.shape
-        count, inputs, _ = weight.shape
-        bands = part.reshape(batch, 2, frames, count, inputs // 2)
-        bands = bands.permute(0, 3, 2, 1, 4).reshape(batch, count, -1)  # (B, K, N*2W)
-        normed = functional.instance_norm(bands, eps=torch.finfo(torch.float32).eps)
-        return normed.reshape(batch, count, frames, inputs) @ weight + bias
+
+def normed_bands(part: Tensor, count: int, bins: int) -> Tensor:
+    """Bands of one width, each brought to mean 0 and variance 1 over all frames.
+
+    Shape:
+        (batch, 2, frames, count * bins) to (batch, count, frames, 2 * bins).
+    """
+    batch, _, frames, _ = part.shape
+    bands = part.reshape(batch, 2, frames, count, bins).permute(0, 3, 2, 1, 4)  # (B, K, N, 2, W)
+    normed = standardise(bands.reshape(batch * count, frames, 2 * bins), EPSILON)
+    return normed.reshape(batch, count, frames, 2 * bins)
 
 
 class BandMasks(nn.Module):
@@ -139,7 +136,7 @@ class BandMasks(nn.Module):
 
     def __init__(self, groups: list[tuple[int, int]], width: int, sources: int) -> None:
         super().__init__()
-        self.sources = sources
+        self.sources, self.groups = sources, groups
         self.slopes = nn.ParameterList(torch.full((count, 1, 1), 0.25) for count, _ in groups)
         shapes = [(count, width // 2, 2 * sources * bins) for count, bins in groups]
         self.values, self.gates = (
@@ -152,7 +149,7 @@ class BandMasks(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: (batch, bands, frames, width) to (batch, 2, sources, frames, bins)."""
-        parts = features.split([len(slope) for slope in self.slopes], dim=1)
+        parts = features.split([count for count, _ in self.groups], dim=1)
         return torch.cat([self._group(part, index) for index, part in enumerate(parts)], -1)
 
     def _group(self, features: Tensor, index: int) -> Tensor:
@@ -160,8 +157,10 @@ class BandMasks(nn.Module):
         one, other = active.chunk(2, dim=-1)  # (B, K, N, C/2)
         values = one @ self.values[index] + self.value_biases[index]  # (B, K, N, 2*S*W)
         gates = other @ self.gates[index] + self.gate_biases[index]
-        batch, count, frames, _ = values.shape
-        masks = (values * gates.sigmoid()).reshape(batch, count, frames, 2, self.sources, -1)
+        batch, _, frames, _ = values.shape
+        count, bins = self.groups[index]
+        masks = values * gates.sigmoid()
+        masks = masks.reshape(batch, count, frames, 2, self.sources, bins)
         return masks.permute(0, 3, 4, 2, 1, 5).flatten(-2)  # (B, 2, S, N, K*W)
 
 

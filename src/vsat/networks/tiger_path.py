@@ -77,7 +77,7 @@ class ScaleSelection(nn.Module):
         coarsest = levels.pop()
         pooled = coarsest
         for level in levels:
-            pooled = pooled + pool(level, coarsest.shape[1])
+            pooled = pooled + pool(level, coarsest)
         overview = self.overview(pooled)  # (N, L / 2 ** (scales - 1), H)
         fused = [gate(level, overview) for gate, level in zip(self.inject, levels, strict=True)]
         # The coarsest of these is gated by the next finer one, as the published weights were
@@ -100,8 +100,7 @@ class Gate(nn.Module):
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Shape: (samples, steps, channels) and (samples, other steps, channels) to the first."""
         scale, shift = self.scale(coarse).sigmoid(), self.shift(coarse)
-        steps = fine.shape[1]
-        return self.fine(fine) * nearest(scale, steps) + nearest(shift, steps)
+        return self.fine(fine) * nearest(scale, fine) + nearest(shift, fine)
 
 
 class GateInput(nn.Sequential):
@@ -142,9 +141,7 @@ class SampleNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: (samples, steps, channels), the same out."""
-        flat = features.reshape(features.shape[0], 1, -1)  # (N, 1, L*C)
-        normed = functional.instance_norm(flat, eps=EPSILON).reshape(features.shape)
-        return normed * self.weight + self.bias
+        return standardise(features, EPSILON) * self.weight + self.bias
 
 
 class FullAttention(nn.Module):
@@ -190,30 +187,47 @@ class HeadProjection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: (..., width) to (..., heads, head_width)."""
-        heads = self.linear(features).unflatten(-1, (self.heads, self.head_width))
+        heads = self.linear(features)
+        heads = heads.reshape(*features.shape[:-1], self.heads, self.head_width)
         active = heads.relu() - self.slope * (-heads).relu()  # (..., h, E)
         return functional.layer_norm(active, (self.head_width,)) * self.weight + self.bias
 
 
-def nearest(features: Tensor, steps: int) -> Tensor:
-    """The features at another number of steps, each taken from the nearest one at or before it.
+def standardise(features: Tensor, epsilon: float) -> Tensor:
+    """Bring each sample to mean 0 and variance 1.
 
     Shape:
-        (samples, any, channels) to (samples, steps, channels).
+        (samples, steps, channels), the same out.
     """
-    index = torch.arange(steps, device=features.device) * features.shape[1] // steps
+    flat = features.flatten(1).unsqueeze(1)  # (N, 1, L*C)
+    return functional.instance_norm(flat, eps=epsilon).reshape(features.shape)
+
+
+def nearest(features: Tensor, like: Tensor) -> Tensor:
+    """The features at the steps of others, each taken from the nearest one at or before it.
+
+    Shape:
+        (samples, any, channels) and (_, steps, _) to (samples, steps, channels).
+    """
+    index = count_steps(like) * features.shape[1] // like.shape[1]  # (L,)
     return features.index_select(1, index)
 
 
-def pool(features: Tensor, steps: int) -> Tensor:
-    """The mean over each of `steps` spans of about equal length, which may share their edges.
+def pool(features: Tensor, like: Tensor) -> Tensor:
+    """The mean over spans of about equal length, one for each step of others.
+
+    Spans may share their edges.
 
     Shape:
-        (samples, any, channels) to (samples, steps, channels).
+        (samples, any, channels) and (_, steps, _) to (samples, steps, channels).
     """
-    length = features.shape[1]
-    span = torch.arange(steps, device=features.device).unsqueeze(1)  # (S, 1)
-    place = torch.arange(length, device=features.device)  # (L,)
+    length, steps = features.shape[1], like.shape[1]
+    place, span = count_steps(features), count_steps(like).unsqueeze(1)  # (L,), (S, 1)
     inside = (place >= span * length // steps) & (place * steps < (span + 1) * length)
     members = inside.to(features.dtype)  # (S, L)
     return (members / members.sum(1, keepdim=True)) @ features
+
+
+def count_steps(features: Tensor) -> Tensor:
+    """0, 1, 2, ..., one for each step; counted along them, so the exporter knows them to vary."""
+    return torch.ones_like(features[0, :, 0], dtype=torch.int64).cumsum(0) - 1
