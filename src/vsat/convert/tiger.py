@@ -29,6 +29,8 @@ ARGUMENTS = {  # of their constructor, with ours
     "att_hid_chan": "key_width",
 }
 GATES = {"local_embedding": "fine", "global_act": "scale", "global_embedding": "shift"}
+ROUND = "rounds.body"
+PATHS = {"freq_path": f"{ROUND}.paths.frequency", "frame_path": f"{ROUND}.paths.time"}
 Tensors = dict[str, np.ndarray]
 
 
@@ -122,13 +124,13 @@ def _converted(left: _Left, parameters: dict[str, Any]) -> Tensors:
         converted.update(_split(left, group, bands))
         converted.update(_masks(left, group, bands))
         first += count
-    for theirs, ours in {"freq_path": "frequency_path", "frame_path": "time_path"}.items():
+    for theirs, ours in PATHS.items():
         path = _path(left, f"separator.{theirs}", parameters)
         converted.update({f"{ours}.{name}": value for name, value in path.items()})
     again = "separator.concat_block"
-    converted["again.weight"] = left.take(f"{again}.0.weight").reshape(-1)
-    converted["again.bias"] = left.take(f"{again}.0.bias")
-    converted["again.activation.weight"] = left.take(f"{again}.1.weight")
+    converted[f"{ROUND}.weight"] = left.take(f"{again}.0.weight").reshape(-1)
+    converted[f"{ROUND}.bias"] = left.take(f"{again}.0.bias")
+    converted[f"{ROUND}.activation.weight"] = left.take(f"{again}.1.weight")
     return converted
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vsat.networks.centred_stft import CentredStft
+from vsat.networks.repeat import Repeat
 from vsat.networks.tiger_path import Path, standardise
 
 BANDS = ((40, 25.0), (10, 100.0), (8, 250.0), (8, 500.0))  # how many, and of how many Hz each
@@ -48,13 +49,12 @@ class Tiger(nn.Module):
         key_width: int = 4,
     ) -> None:
         super().__init__()
-        self.sources, self.blocks = sources, blocks
+        self.sources = sources
         groups = band_groups(sample_rate, window // 2 + 1)
         self.stft = CentredStft(window, hop)
         self.split = BandSplit(groups, width)
-        self.frequency_path = Path(width, hidden, scales, heads, key_width)
-        self.time_path = Path(width, hidden, scales, heads, key_width)
-        self.again = Again(width)
+        paths = Paths(width, hidden, scales, heads, key_width)
+        self.rounds = Repeat(Round(paths, width), blocks - 1, open_axes=(0, 2))
         self.masks = BandMasks(groups, width, sources)
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -66,12 +66,7 @@ class Tiger(nn.Module):
         batch, samples = mixture.shape
         spectrum = self.stft(mixture)  # (B, 2, N, F)
         bands = self.split(spectrum)  # (B, K, N, C)
-        features = bands
-        for block in range(self.blocks):
-            if block:
-                features = self.again(bands + features)
-            along_frequency = self.frequency_path(features.transpose(1, 2))  # (B, N, K, C)
-            features = self.time_path(along_frequency.transpose(1, 2))  # (B, K, N, C)
+        features = self.rounds.body.paths(self.rounds(bands, bands))  # (B, K, N, C)
         masks = self.masks(features)  # (B, 2, S, N, F)
         masks = masks - masks.mean(2, keepdim=True)  # masks that add up to none
         real, imaginary = masks.unbind(1)  # (B, S, N, F)
@@ -80,18 +75,34 @@ class Tiger(nn.Module):
         return signals.reshape(batch, self.sources, samples)
 
 
-class Again(nn.Module):
-    """What leads from the end of one run of the paths into the next."""
+class Paths(nn.Module):
+    """Along frequency, then along time."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int, scales: int, heads: int, key_width: int) -> None:
         super().__init__()
+        self.frequency = Path(width, hidden, scales, heads, key_width)
+        self.time = Path(width, hidden, scales, heads, key_width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape: (batch, bands, frames, width), the same out."""
+        along_frequency = self.frequency(features.transpose(1, 2))  # (B, N, K, C)
+        return self.time(along_frequency.transpose(1, 2))  # (B, K, N, C)
+
+
+class Round(nn.Module):
+    """Both paths, and what leads from their outcome to the next round."""
+
+    def __init__(self, paths: Paths, width: int) -> None:
+        super().__init__()
+        self.paths = paths
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
         self.activation = nn.PReLU()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape: (..., width), the same out."""
-        return self.activation(features * self.weight + self.bias)
+    def forward(self, bands: Tensor, features: Tensor) -> Tensor:
+        """Shape: (batch, bands, frames, width) twice, the same out."""
+        found = bands + self.paths(features)
+        return self.activation(found * self.weight + self.bias)
 
 
 class BandSplit(nn.Module):
