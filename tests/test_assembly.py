@@ -18,6 +18,7 @@ SIZES = {
     "recurrent_mask": {"width": 64, "hidden": 64, "layers": 1},
     "skim": {"width": 64, "hidden": 64, "layers": 2},
     "sudormrf_improved": {"filters": 64, "width": 64, "hidden": 64, "blocks": 1},
+    "tiger": {"width": 16, "hidden": 16, "blocks": 2},
 }
 
 

@@ -18,6 +18,7 @@ SMALL = {
     "recurrent_mask": {"width": 16, "hidden": 16, "layers": 2},
     "skim": {"width": 16, "hidden": 16, "segment": 20, "layers": 2},
     "sudormrf_improved": {"filters": 16, "width": 8, "hidden": 16, "blocks": 1, "scales": 3},
+    "tiger": {"width": 8, "hidden": 8, "blocks": 2, "heads": 2},
 }
 
 

@@ -66,4 +66,5 @@ class CentredStft(Stft):
         counted = torch.ones_like(functional.pad(signal[0], (half, half)), dtype=torch.int64)
         place = counted.cumsum(0) - 1 - half  # (T + W,)
         span = (signal.shape[1] - 1) + (signal.shape[1] == 1)
-        return span - ((place.abs() % (2 * span)) - span).abs()
+        mirrored = span - ((place.abs() % (2 * span)) - span).abs()
+        return mirrored.minimum(torch.tensor(0) + signal.shape[1] - 1)  # a single sample mirrors to itself

@@ -100,7 +100,9 @@ class Gate(nn.Module):
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Shape: (samples, steps, channels) and (samples, other steps, channels) to the first."""
         scale, shift = self.scale(coarse).sigmoid(), self.shift(coarse)
-        return self.fine(fine) * nearest(scale, fine) + nearest(shift, fine)
+        scale = scale.index_select(1, nearest(scale, fine))
+        shift = shift.index_select(1, nearest(shift, fine))
+        return self.fine(fine) * scale + shift
 
 
 class GateInput(nn.Sequential):
@@ -204,13 +206,12 @@ def standardise(features: Tensor, epsilon: float) -> Tensor:
 
 
 def nearest(features: Tensor, like: Tensor) -> Tensor:
-    """The features at the steps of others, each taken from the nearest one at or before it.
+    """For each step of `like`, which step of the features is nearest, at it or before it.
 
     Shape:
-        (samples, any, channels) and (_, steps, _) to (samples, steps, channels).
+        (_, any, _) and (_, steps, _) to (steps,).
     """
-    index = count_steps(like) * features.shape[1] // like.shape[1]  # (L,)
-    return features.index_select(1, index)
+    return count_steps(like) * features.shape[1] // like.shape[1]
 
 
 def pool(features: Tensor, like: Tensor) -> Tensor:
