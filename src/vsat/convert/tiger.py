@@ -30,7 +30,7 @@ ARGUMENTS = {  # of their constructor, with ours
 }
 GATES = {"local_embedding": "fine", "global_act": "scale", "global_embedding": "shift"}
 ROUND = "rounds.body"
-PATHS = {"freq_path": f"{ROUND}.paths.frequency", "frame_path": f"{ROUND}.paths.time"}
+PATHS = {"freq_path": f"{ROUND}.frequency", "frame_path": f"{ROUND}.time"}
 Tensors = dict[str, np.ndarray]
 
 

@@ -71,17 +71,17 @@ def _put_loop(graph: onnx.ModelProto, prefix: str, repeat: Repeat) -> None:
         repeat: what left the mark.
     """
     assert repeat.example is not None
-    fixed, state, outcome = (f"{prefix}{name}" for name in ("fixed", "state", "outcome"))
-    open_axes = {axis: f"axis_{axis}" for axis in repeat.open_axes}
-    names = ("fixed", "state", "outcome")
-    traced = _export(repeat.body, repeat.example, dict.fromkeys(names, open_axes))
+    names = ("step", "fixed", "state", "outcome", "going", "still")
+    step, fixed, state, outcome, going, still = (f"{prefix}{name}" for name in names)
+    axes = {axis: f"axis_{axis}" for axis in repeat.open_axes}
+    open_axes = {"step": {}, "fixed": axes, "state": axes, "outcome": axes}
+    traced = _export(repeat.body, (torch.tensor(1), *repeat.example), open_axes)
     body = onnx.compose.add_prefix(traced, prefix).graph
     mark = next(node for node in graph.graph.node if node.domain == DOMAIN)
     known = {tensor.name for tensor in graph.graph.initializer}
     known |= {name for node in graph.graph.node for name in node.output}
     weights = [tensor for tensor in body.initializer if tensor.name not in known]
     nodes = [node for node in body.node if not known.issuperset(node.output)]
-    step, going, still = (f"{prefix}{name}" for name in ("step", "going", "still"))
     inside = helper.make_graph(
         [
             helper.make_node("Identity", [mark.input[0]], [fixed]),

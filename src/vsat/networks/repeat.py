@@ -16,7 +16,8 @@ class Repeat(nn.Module):
     compiled once.
 
     Args:
-        body: takes what stays the same and what changes, of one shape, and gives what changes.
+        body: takes the number of the run from 0 (an int64 scalar), what stays the same and what
+            changes, both of one shape, and gives what changes.
         times: how often.
         open_axes: axes whose lengths vary from one mixture to the next.
 
@@ -37,8 +38,8 @@ class Repeat(nn.Module):
             self.example = (fixed.detach(), state.detach())
             marked: Tensor = _Mark.apply(fixed, state)
             return marked
-        for _ in range(self.times):
-            state = self.body(fixed, state)
+        for step in range(self.times):
+            state = self.body(torch.tensor(step, device=state.device), fixed, state)
         return state
 
 

@@ -53,8 +53,8 @@ class Tiger(nn.Module):
         groups = band_groups(sample_rate, window // 2 + 1)
         self.stft = CentredStft(window, hop)
         self.split = BandSplit(groups, width)
-        paths = Paths(width, hidden, scales, heads, key_width)
-        self.rounds = Repeat(Round(paths, width), blocks - 1, open_axes=(0, 2))
+        frequency, time = (Path(width, hidden, scales, heads, key_width) for _ in range(2))
+        self.rounds = Repeat(Round(frequency, time, width), blocks, open_axes=(0, 2))
         self.masks = BandMasks(groups, width, sources)
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Tiger(nn.Module):
         batch, samples = mixture.shape
         spectrum = self.stft(mixture)  # (B, 2, N, F)
         bands = self.split(spectrum)  # (B, K, N, C)
-        features = self.rounds.body.paths(self.rounds(bands, bands))  # (B, K, N, C)
+        features = self.rounds(bands, bands)  # (B, K, N, C)
         masks = self.masks(features)  # (B, 2, S, N, F)
         masks = masks - masks.mean(2, keepdim=True)  # masks that add up to none
         real, imaginary = masks.unbind(1)  # (B, S, N, F)
@@ -75,34 +75,22 @@ class Tiger(nn.Module):
         return signals.reshape(batch, self.sources, samples)
 
 
-class Paths(nn.Module):
-    """Along frequency, then along time."""
-
-    def __init__(self, width: int, hidden: int, scales: int, heads: int, key_width: int) -> None:
-        super().__init__()
-        self.frequency = Path(width, hidden, scales, heads, key_width)
-        self.time = Path(width, hidden, scales, heads, key_width)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape: (batch, bands, frames, width), the same out."""
-        along_frequency = self.frequency(features.transpose(1, 2))  # (B, N, K, C)
-        return self.time(along_frequency.transpose(1, 2))  # (B, K, N, C)
-
-
 class Round(nn.Module):
-    """Both paths, and what leads from their outcome to the next round."""
+    """Along frequency, then along time; before all but the first, the bands are seen again."""
 
-    def __init__(self, paths: Paths, width: int) -> None:
+    def __init__(self, frequency: Path, time: Path, width: int) -> None:
         super().__init__()
-        self.paths = paths
+        self.frequency, self.time = frequency, time
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
         self.activation = nn.PReLU()
 
-    def forward(self, bands: Tensor, features: Tensor) -> Tensor:
-        """Shape: (batch, bands, frames, width) twice, the same out."""
-        found = bands + self.paths(features)
-        return self.activation(found * self.weight + self.bias)
+    def forward(self, step: Tensor, bands: Tensor, features: Tensor) -> Tensor:
+        """Shape: (), then (batch, bands, frames, width) twice, the same out."""
+        again = self.activation((bands + features) * self.weight + self.bias)
+        entering = torch.where(step > 0, again, bands)  # (B, K, N, C)
+        along_frequency = self.frequency(entering.transpose(1, 2))  # (B, N, K, C)
+        return self.time(along_frequency.transpose(1, 2))
 
 
 class BandSplit(nn.Module):
