@@ -179,7 +179,9 @@ class PublishedTiger:
 
     def project(self, features, name):
         linear = functional.conv2d(features, self[f"{name}.conv.weight"], self[f"{name}.conv.bias"])
-        return self.channel_norm(functional.prelu(linear, self[f"{name}.act.weight"]), f"{name}.norm")
+        return self.channel_norm(
+            functional.prelu(linear, self[f"{name}.act.weight"]), f"{name}.norm"
+        )
 
     def channel_norm(self, features, name):
         mean = features.mean(1, keepdim=True)

@@ -10,11 +10,12 @@ used raises a `ConversionError` that says what is missing or too much.
 
 from collections.abc import Callable
 
+from vsat.convert import tiger
 from vsat.convert.checkpoint import Checkpoint
 from vsat.convert.conversion import Conversion
 from vsat.errors import ConversionError
 
-FAMILIES: tuple[Callable[[Checkpoint], Conversion | None], ...] = ()
+FAMILIES: tuple[Callable[[Checkpoint], Conversion | None], ...] = (tiger.recognise,)
 
 
 def recognise(checkpoint: Checkpoint) -> Conversion:

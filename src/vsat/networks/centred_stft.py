@@ -67,4 +67,6 @@ class CentredStft(Stft):
         place = counted.cumsum(0) - 1 - half  # (T + W,)
         span = (signal.shape[1] - 1) + (signal.shape[1] == 1)
         mirrored = span - ((place.abs() % (2 * span)) - span).abs()
-        return mirrored.minimum(torch.tensor(0) + signal.shape[1] - 1)  # a single sample mirrors to itself
+        return mirrored.minimum(
+            torch.tensor(0) + signal.shape[1] - 1
+        )  # a single sample mirrors to itself

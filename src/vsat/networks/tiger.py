@@ -142,7 +142,9 @@ class BandMasks(nn.Module):
             nn.ParameterList(uniform(shape, width // 2) for shape in shapes) for _ in range(2)
         )
         self.value_biases, self.gate_biases = (
-            nn.ParameterList(uniform((count, 1, outputs), width // 2) for count, _, outputs in shapes)
+            nn.ParameterList(
+                uniform((count, 1, outputs), width // 2) for count, _, outputs in shapes
+            )
             for _ in range(2)
         )
 
