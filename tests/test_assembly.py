@@ -23,6 +23,7 @@ SIZES = {
     "skim": {"width": 64, "hidden": 64, "layers": 2},
     "sudormrf": {"filters": 64, "width": 64, "blocks": 1, "improved": False},
     "sudormrf_improved": {"filters": 64, "width": 64, "hidden": 64, "blocks": 1},
+    "tiger": {"width": 16, "hidden": 16, "blocks": 2},
 }
 
 

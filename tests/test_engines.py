@@ -171,3 +171,44 @@ def test_agreement_compares_bf16_with_f32(registry, tmp_path):
     toys.register(registry, tmp_path, toys.low_and_high())
     agreement = agreement_db(read_bundle(registry.get_bundle("toy").path))
     assert 30 < agreement <= 200  # 200 where the processor has no bf16 and computes in f32
+
+
+def looped(times=3):
+    """Doubles the mixture so many times in a loop; both sources are that."""
+    inside = helper.make_graph(
+        [
+            helper.make_node("Add", ["state", "state"], ["next"]),
+            helper.make_node("Identity", ["going"], ["still"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, ["batch", "samples"]),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["batch", "samples"]),
+        ],
+    )
+    nodes = [
+        helper.make_node("Loop", ["times", "always", "mixture"], ["louder"], body=inside),
+        helper.make_node("Unsqueeze", ["louder", "axis"], ["one"]),
+        helper.make_node("Concat", ["one", "one"], ["estimates"], axis=1),
+    ]
+    initializers = [
+        helper.make_tensor("times", TensorProto.INT64, [], [times]),
+        helper.make_tensor("always", TensorProto.BOOL, [], [True]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+    ]
+    return toys.graph(nodes, initializers)
+
+
+def test_a_loop_gives_the_same_at_every_length(registry, tmp_path):
+    """Long mixtures are compiled for at once, short ones when they come again."""
+    toys.register(registry, tmp_path, looped())
+    engine = open_engine(registry.get_bundle("toy"), "openvino")
+    random = np.random.default_rng(0)
+    for samples in (100, 64_000, 64_001, 100, 100, 64_000):
+        mixture = random.standard_normal((1, samples)).astype(np.float32)
+        np.testing.assert_array_equal(engine.run(mixture)[0], np.tile(8 * mixture, (2, 1)))

@@ -31,6 +31,7 @@ SMALL = {
     "skim": {"width": 16, "hidden": 16, "segment": 20, "layers": 2},
     "sudormrf": {"filters": 16, "width": 8, "blocks": 1, "scales": 3},
     "sudormrf_improved": {"filters": 16, "width": 8, "hidden": 16, "blocks": 1, "scales": 3},
+    "tiger": {"width": 8, "hidden": 8, "blocks": 2, "heads": 2},
 }
 
 

@@ -10,7 +10,7 @@ used raises a `ConversionError` that says what is missing or too much.
 
 from collections.abc import Callable
 
-from vsat.convert import asteroid, speechbrain, torchaudio
+from vsat.convert import asteroid, speechbrain, tiger, torchaudio
 from vsat.convert.checkpoint import Checkpoint
 from vsat.convert.conversion import Conversion
 from vsat.errors import ConversionError
@@ -19,6 +19,7 @@ FAMILIES: tuple[Callable[[Checkpoint], Conversion | None], ...] = (
     asteroid.recognise,
     torchaudio.recognise,
     speechbrain.recognise,
+    tiger.recognise,
 )
 
 

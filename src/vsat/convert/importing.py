@@ -187,7 +187,7 @@ def _only_graph(folder: Path) -> Path | None:
 def _bundle(folder: Path, wishes: Wishes) -> _Candidate:
     """A bundle in the staging folder; what the person says is written into its manifest."""
     said = {"sample_rate": wishes.sample_rate, "licence": wishes.licence}
-    given = {key: value for key, value in said.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     manifest = read_bundle(folder, verify=True).manifest
     if given:
         manifest = replace(manifest, **given)

@@ -12,6 +12,7 @@ OPEN = (-1, -1)  # the shape of a model compiled for any batch and length
 # Samples up to which a length is compiled for itself: where attention once had a single step to
 # look at, the model for any length gives wrong results ever after (OpenVINO 2026.4).
 SHORT = 4_096
+LONG = 64_000  # samples; from here on a loop gains more by a fixed shape than compiling takes
 
 
 def supports_bf16() -> bool:
@@ -32,7 +33,9 @@ def load(bundle: Bundle, precision: str, threads: int | None) -> "OpenVinoEngine
 class OpenVinoEngine:
     """A graph, compiled for any length, and for one length that is met again and again.
 
-    A fixed shape runs faster than an open one, but compiling for it takes longer than a run.
+    A fixed shape runs faster than an open one, but compiling for it takes longer than a run. Not
+    so where a network repeats itself in a loop: its runs are long, and half as long again while
+    the shape is open, as layouts within the loop are then rearranged between layers.
     """
 
     name = "openvino"
@@ -52,6 +55,7 @@ class OpenVinoEngine:
             self._model = self._core.read_model(self._path)
         except RuntimeError as error:
             raise EngineError(f"{self._path} can't be loaded: {_first_line(error)}") from error
+        self._loops = any(node.get_type_name() == "Loop" for node in self._model.get_ops())
         if len(self._model.inputs) != 1 or len(self._model.outputs) != 1:
             raise EngineError(
                 f"{self._path} has {len(self._model.inputs)} inputs and "
@@ -69,10 +73,11 @@ class OpenVinoEngine:
         return np.array(result, np.float32)
 
     def _compiled_for(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        """The model for this shape if it is short or was the last one too, else that for any."""
+        """The model for this shape if that pays or must be, else the one for any shape."""
         repeated = shape == self._last_shape
+        loops_long = self._loops and shape[-1] >= LONG
         self._last_shape = shape
-        fixed = repeated or shape[-1] <= SHORT
+        fixed = repeated or loops_long or shape[-1] <= SHORT
         wanted = shape if fixed else OPEN
         if shape not in self._compiled and wanted not in self._compiled:
             if fixed:

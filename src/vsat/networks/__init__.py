@@ -15,6 +15,7 @@ from vsat.networks.sepformer import SepFormer
 from vsat.networks.skim import Skim
 from vsat.networks.sudormrf import SudoRmRf
 from vsat.networks.sudormrf_published import PublishedSudoRmRf
+from vsat.networks.tiger import Tiger
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "band_split_gru": BandSplitGru,
@@ -27,6 +28,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "skim": Skim,
     "sudormrf": PublishedSudoRmRf,
     "sudormrf_improved": SudoRmRf,
+    "tiger": Tiger,
 }
 
 
