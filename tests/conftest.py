@@ -1,12 +1,10 @@
-"""What all tests share: a home of their own, and where the real voices are."""
+"""What all tests share: a home of their own, and real voices where there are some."""
 
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
-
-SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech"
+from speech import SPEECH
 
 
 @pytest.fixture(autouse=True, scope="session")

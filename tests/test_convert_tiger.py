@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SPEECH
+from speech import SPEECH
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")

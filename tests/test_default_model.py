@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import SPEECH
+from speech import SPEECH
 
 import vsat
 from vsat.bundle import read_bundle

@@ -6,8 +6,8 @@ import pickle
 import subprocess
 
 import pytest
-from conftest import watching
 from forging import Call, torch_archive
+from watch import watching
 
 from vsat.convert.reading import read_checkpoint
 from vsat.convert.reading.pytorch import LEGACY_MAGIC

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import watching
+from watch import watching
 
 onnx = pytest.importorskip("onnx")
 import numpy as np

@@ -4,9 +4,9 @@
 """
 
 import pytest
-from conftest import watching
 from fetch_corpus import CORPUS
 from forging import torch_archive
+from watch import watching
 
 from vsat.convert.reading import read_checkpoint
 from vsat.convert.reading.forms import read_file

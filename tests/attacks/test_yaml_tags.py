@@ -1,7 +1,7 @@
 """`hyperparams.yaml` with tags that would run something, and YAML bombs."""
 
 import pytest
-from conftest import watching
+from watch import watching
 
 pytest.importorskip("yaml")
 
