@@ -1,6 +1,6 @@
 """`vsat import`: models that people already have become versions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,18 @@ from vsat.cli.changing import because_option
 from vsat.cli.failures import FAILED
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, print_json, print_table, say, size_text, warn
-from vsat.errors import MissingExtraError, UsageError
+from vsat.errors import UsageError, VsatError
 
 if TYPE_CHECKING:
     from vsat.convert.conversion import Fact
     from vsat.convert.folder import Left
     from vsat.convert.importing import Imported
-    from vsat.qualification import Qualification
+    from vsat.qualification import Qualification, Scored
     from vsat.registry import ModelRegistry
+
+no_check_option: Callable[[Any], Any] = click.option(
+    "--no-check", is_flag=True, help="Don't measure its speed, memory and agreement."
+)
 
 
 @click.command("import", short_help="Bring in models of other projects.")
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Score it on recordings with their voices: talk.wav, talk.s1.wav, talk.s2.wav.",
 )
-@click.option("--no-check", is_flag=True, help="Don't measure its speed, memory and agreement.")
+@no_check_option
 @click.option("--use", "make_current", is_flag=True, help="Make it the current version.")
 @because_option
 @json_option
@@ -59,6 +63,8 @@ def import_(
     Of a folder that is not itself one model, everything that is recognised comes in, and what is
     left is listed with the reason.
     """
+    from vsat.qualification import find_scored
+
     registry = invocation.registry()
     if path.is_dir() and not _is_one_model(path):
         if model_id or score or any(wishes.values()):
@@ -66,14 +72,20 @@ def import_(
                 f"{path} is a folder of several models.",
                 hint="Import it without options, or name one model in it.",
             )
-        return _import_all(path, registry, as_json=as_json)
+        return _import_all(path, registry, no_check=no_check, as_json=as_json)
+    recordings = find_scored(score) if score else ()  # before anything is registered
     imported = _imported(path, registry, model_id, wishes)
-    found = None if no_check else _qualified(imported, registry, score)
+    found = None if no_check else measured(imported, registry, recordings)
     if as_json:
-        print_json(asdict(imported) | {"qualification": found and asdict(found)})
-        return 0
-    show(imported, found)
+        print_json(as_document(imported, found))
+    else:
+        show(imported, found)
     return 0
+
+
+def as_document(imported: "Imported", found: "Qualification | None") -> dict[str, Any]:
+    """What came in, and what was measured of it, for JSON."""
+    return asdict(imported) | {"qualification": found and asdict(found)}
 
 
 def show(imported: "Imported", found: "Qualification | None") -> None:
@@ -125,7 +137,8 @@ def _is_one_model(folder: Path) -> bool:
 def _imported(
     path: Path, registry: "ModelRegistry", model_id: str | None, wishes: dict[str, Any]
 ) -> "Imported":
-    import_model = load_importer()
+    from vsat.convert.importing import import_model
+
     with meter(f"Importing {path.name}"):
         imported: Imported = import_model(
             path,
@@ -139,61 +152,73 @@ def _imported(
     return imported
 
 
-def load_importer() -> Any:
-    """The function that imports; it needs PyTorch.
+def measured(
+    imported: "Imported", registry: "ModelRegistry", recordings: "Sequence[Scored]" = ()
+) -> "Qualification | None":
+    """Measure a version that came in; where that fails, say so: it is registered all the same."""
+    from vsat.qualification import qualify
 
-    Raises:
-        MissingExtraError: that is not installed.
-    """
+    model = f"{imported.model_id}@{imported.version}"
     try:
-        from vsat.convert.importing import import_model
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"Converting models needs {error.name}, which is not installed.",
-            hint="Run: pip install 'vsat[tune]'",
-        ) from error
-    return import_model
+        with meter(f"Measuring {model}"):
+            return qualify(model, registry, recordings)
+    except VsatError as error:
+        warn(f"{model} is registered, but could not be measured: {error}")
+        return None
 
 
-def _qualified(
-    imported: "Imported", registry: "ModelRegistry", score: Path | None
-) -> "Qualification":
-    from vsat.qualification import find_scored, qualify
-
-    recordings = find_scored(score) if score else ()
-    with meter("Measuring it"):
-        return qualify(f"{imported.model_id}@{imported.version}", registry, recordings)
-
-
-def _import_all(folder: Path, registry: "ModelRegistry", *, as_json: bool) -> int:
-    load_importer()
+def _import_all(folder: Path, registry: "ModelRegistry", *, no_check: bool, as_json: bool) -> int:
     from vsat.convert.folder import Left, import_folder
 
     def tell(one: "Imported | Left") -> None:
+        if as_json:
+            return
         if isinstance(one, Left):
             say(f"left {one.path}")
         else:
             say(f"{'came in' if one.is_new else 'was there'}: {one.model_id}@{one.version}")
 
     with meter("Importing"):
-        came, left = import_folder(folder, registry, (lambda _: None) if as_json else tell)
+        came, left = import_folder(folder, registry, tell)
+    found = [None if no_check else measured(one, registry) for one in came]
     if as_json:
-        print_json(
-            {"imported": [asdict(one) for one in came], "left": [asdict(one) for one in left]}
-        )
+        documents = [as_document(one, its) for one, its in zip(came, found, strict=True)]
+        print_json({"imported": documents, "left": [asdict(one) for one in left]})
     else:
-        _print_all(came, left)
+        _print_all(list(zip(came, found, strict=True)), left)
     return 0 if came or not left else FAILED
 
 
-def _print_all(came: "Sequence[Imported]", left: "Sequence[Left]") -> None:
+def _print_all(
+    came: "Sequence[tuple[Imported, Qualification | None]]", left: "Sequence[Left]"
+) -> None:
     if came:
-        rows = [
-            (f"{one.model_id}@{one.version}", one.family, one.sample_rate.value, one.sources.value)
-            for one in came
-        ]
-        print_table(("version", "family", "Hz", "voices"), rows, right="Hz voices")
-    for one in left:
-        click.echo(f"left  {one.path}: {one.reason}")
+        header = (
+            "version",
+            "family",
+            "Hz",
+            "voices",
+            "licence",
+            "real-time factor",
+            "memory",
+            "dB",
+        )
+        print_table(header, [_row(*one) for one in came], right="Hz voices RTF memory agreement")
+    for one, _ in came:
+        for message in one.warnings:
+            warn(f"{one.model_id}@{one.version}: {message}")
+    for other in left:
+        click.echo(f"left  {other.path}: {other.reason}")
     if not (came or left):
         say("There is nothing that looks like a model.")
+
+
+def _row(imported: "Imported", found: "Qualification | None") -> tuple[object, ...]:
+    licence = imported.licence.value if imported.licence else None
+    name = f"{imported.model_id}@{imported.version}"
+    facts = (name, imported.family, imported.sample_rate.value, imported.sources.value, licence)
+    if found is None:
+        return (*facts, None, None, None)
+    agreement = None if found.agreement_db is None else f"{found.agreement_db:.0f} dB"
+    memory = size_text(found.peak_memory_bytes)
+    return (*facts, f"{found.real_time_factor:.3f}", memory, agreement)

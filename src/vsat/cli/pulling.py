@@ -1,10 +1,9 @@
 """`vsat pull`: a model from a hub becomes a version."""
 
-from dataclasses import asdict
-
 import click
 
 from vsat.cli.application import Invocation
+from vsat.cli.importing import as_document, measured, no_check_option, show
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, print_json, say, warn
 from vsat.cli.registering import say_whether_current
@@ -21,6 +20,7 @@ from vsat.cli.registering import say_whether_current
     help="Its sample rate, where nothing says it or what says it is wrong.",
 )
 @click.option("--licence", help="For example Apache-2.0, where nothing says it.")
+@no_check_option
 @json_option
 @click.pass_obj
 def pull(
@@ -29,6 +29,7 @@ def pull(
     model_id: str | None,
     sample_rate: int | None,
     licence: str | None,
+    no_check: bool,
     as_json: bool,
 ) -> None:
     """Fetch a model from a repository on a hub and register it as the next version of ID.
@@ -39,14 +40,14 @@ def pull(
     """
     from vsat.updates.pull import pull as pull_from_hub  # first: says which extra is missing
 
-    from vsat.cli.importing import load_importer, show  # isort: skip
+    from vsat.convert.importing import import_model  # isort: skip
 
     registry = invocation.registry()
     with meter("Fetching") as progress:
         done = pull_from_hub(
             reference,
             registry,
-            load_importer(),
+            import_model,
             model_id=model_id,
             sample_rate=sample_rate,
             licence=licence,
@@ -56,13 +57,14 @@ def pull(
     record = registry.resolve(imported.model_id, imported.version)
     if done.from_cache:
         warn("The hub gave no answer; this is what was fetched before.")
+    found = None if no_check else measured(imported, registry)
     if as_json:
         print_json(
-            asdict(imported)
+            as_document(imported, found)
             | {"is_current": record.is_current, "from_cache": done.from_cache}
             | done.origin.as_metadata()
         )
         return
-    show(imported, None)
+    show(imported, found)
     say(f"From {done.origin.reference}, commit {done.origin.commit[:12]}.")
     say_whether_current(record)

@@ -19,7 +19,7 @@ try:
     import yaml
 except ImportError as error:
     raise MissingExtraError(
-        "What reads a model's card is not installed.", hint="Run: pip install 'vsat[tune]'"
+        "What reads a model's card is not installed.", hint="Run: pip install 'vsat[convert]'"
     ) from error
 
 MAX_CARD_CHARACTERS = 256 << 10  # of a card that is looked at; published ones have a few thousand
