@@ -1,15 +1,17 @@
 """A new database from the folders of the versions, when the old one is damaged or gone."""
 
+import errno
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bundles import write_bundle
 from homes import OTHER, Home, check_whole, damage
 
-from vsat.errors import RegistryError
+from vsat.errors import RegistryError, StorageError
 from vsat.registry import DEFAULT_MODEL_ID
 
 
@@ -68,6 +70,30 @@ def test_the_versions_come_back_from_their_folders(home: Home, how: str) -> None
         assert done.guessed == ("b", "m")
         assert home.registry.resolve("m").version == 3
     assert home.registry.integrity_check() == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_damaged_database_stays_until_the_new_one_takes_its_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Else an empty one would be made meanwhile, and be taken for whole."""
+    ruin(home, "text")
+    ruined = database_of(home).read_bytes()
+
+    def replace(source: str, target: str, really: Callable[..., None] = os.replace) -> None:
+        if Path(target).name == "registry.db":
+            raise OSError(errno.EIO, "no more")
+        really(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", replace)
+        if not links:
+            patch.setattr("os.link", lambda *_: replace("", "registry.db"))
+        with pytest.raises(StorageError):
+            home.registry.upkeep.rebuild()
+    assert database_of(home).read_bytes() == ruined
+    assert home.registry.upkeep.rebuild().versions == 5
+    check_whole(home.registry)
 
 
 def test_what_can_still_be_read_is_taken_over(home: Home) -> None:

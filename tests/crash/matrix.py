@@ -28,7 +28,7 @@ def main() -> int:
         return 2
     folder = quick_folder()
     make_sources(folder / "sources")
-    tried, failed = 0, []
+    tried, shown, failed = 0, 0, []
     try:
         for journal in arguments.journal:
             nursery = Nursery(JOURNALS[journal], folder)
@@ -44,10 +44,11 @@ def main() -> int:
                     counts.append(f"{fault} {len(points)} tried, {len(wrong)} wrong")
                 took = time.perf_counter() - begin
                 print(f"{journal:9} {name:24} {'; '.join(counts)}; {took:.0f} s", flush=True)
+                print(*failed[shown:], sep="\n", end="\n" if failed[shown:] else "", flush=True)
+                shown = len(failed)
             nursery.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(*failed, sep="\n")
     print(f"{tried} points tried, {len(failed)} problems")
     return 1 if failed else 0
 

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 LOADED_BEFORE = ("shutil", "tempfile", "tarfile", "logging", "hashlib", "vsat.registry.upkeep")
+sys.dont_write_bytecode = True  # a module's first import would rename one call more than the next
 PR_SET_PTRACER = 0x59616D61
 ANYBODY = ctypes.c_ulong(-1)
 

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from vsat.bundle import MANIFEST_NAME, FileRecord, Manifest, parse_manifest, read_bundle
 from vsat.errors import BundleError, UsageError
-from vsat.files import check_name, map_os_errors, staging_name, sync_directory, sync_file
+from vsat.files import (
+    check_name,
+    copy_and_hash,
+    map_os_errors,
+    replace_atomically,
+    staging_name,
+    sync_directory,
+    sync_file,
+)
 from vsat.registry import catalogue, legacy, packaged, salvage, timeline
 from vsat.registry.records import QUARANTINED, SOUND, Change, time_text
 from vsat.registry.store import Connection, Store
@@ -197,12 +205,22 @@ def _put_in_place(staged: Path, database: Path) -> Path | None:
     if database.exists() and database.stat().st_size:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         kept = database.with_name(f"{database.name}.damaged-{stamp}")
-        for end in _ENDS[1:] + _ENDS[:1]:  # the log first: without it the rest is an older state
+        for end in _ENDS[1:]:  # the new database must not meet the log of the old one
             with suppress(FileNotFoundError):
                 os.replace(f"{database}{end}", f"{kept}{end}")
-    os.replace(staged, database)
+        _keep(database, kept)
+    os.replace(staged, database)  # at once: where there is none, an empty one would be made
     sync_directory(database.parent)
     return kept
+
+
+def _keep(database: Path, kept: Path) -> None:
+    """Give a file a second name, or a copy of it where the volume can't."""
+    try:
+        os.link(database, kept)
+    except OSError:
+        with replace_atomically(kept) as staged:
+            copy_and_hash(database, staged)
 
 
 def _number(path: Path) -> int:
