@@ -1,5 +1,7 @@
-"""Where the real voices are that some tests separate."""
+"""Where the real voices and the published models are that some tests use."""
 
 from pathlib import Path
 
-SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SPEECH = SHARED / "speech"
+CHECKPOINTS = SHARED / "checkpoints"

@@ -99,11 +99,13 @@ def show(invocation: Invocation, model: str, at: str | None, as_json: bool) -> N
     record = registry.resolve(model) if at is None else _record_at(registry, model, at)
     manifest = _manifest(registry, record)
     versions = [] if "@" in model or at else registry.records(record.model_id)
+    measured = registry.measurements(record.digest)
     if as_json:
         listed = [{"version": other.version, "created_at": other.created_at} for other in versions]
-        print_json(_details(record, manifest) | {"versions": listed})
+        print_json(_details(record, manifest) | {"versions": listed, "measured": measured})
         return
-    print_fields(_fields(record, manifest))
+    figures = {f"measured {key}": f"{value:.6g}" for key, value in measured.items()}
+    print_fields(_fields(record, manifest) | figures)
     if len(versions) > 1:
         click.echo()
         _print_versions(versions)

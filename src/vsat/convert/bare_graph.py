@@ -8,7 +8,7 @@ from vsat.convert.card import CardFacts, read_card
 from vsat.convert.conversion import Fact
 from vsat.convert.reading import check_graph
 from vsat.errors import ConversionError
-from vsat.files import check_name, map_os_errors
+from vsat.files import map_os_errors
 
 FAMILY = "ONNX graph"
 
@@ -42,7 +42,7 @@ def describe_graph(path: Path, wishes: Wishes, staging: Path) -> Candidate:
     metadata |= {"sample_rate": sample_rate.value, "sources": sources.value}
     if licence:
         metadata["licence"] = licence.value
-    name = check_name(wishes.model_id or id_from(path))
+    name = wishes.model_id or id_from(path)
     return Candidate(name, path, None, metadata, FAMILY, sample_rate, sources, licence)
 
 

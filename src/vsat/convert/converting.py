@@ -12,7 +12,6 @@ from vsat.convert.conversion import Conversion
 from vsat.convert.families import recognise
 from vsat.convert.reading import read_checkpoint
 from vsat.errors import ConversionError
-from vsat.files import check_name
 from vsat.networks import build
 
 
@@ -24,7 +23,7 @@ def convert(path: Path, wishes: Wishes, staging: Path) -> Candidate:
         UnsafeFileError: it holds more than a model has to.
         UsageError: the sample rate is neither stated nor given.
     """
-    name = check_name(wishes.model_id or id_from(path))
+    name = wishes.model_id or id_from(path)
     checkpoint = read_checkpoint(path, staging)
     found = recognise(checkpoint)
     card = read_card(checkpoint.card)

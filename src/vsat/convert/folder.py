@@ -50,7 +50,7 @@ def import_folder(
         What came in, and what was left.
     """
     came, left = [], []
-    for path in find_models(folder):
+    for path in find_models(folder, registry.home):
         try:
             imported = import_model(path, registry)
         except VsatError as error:
@@ -62,10 +62,18 @@ def import_folder(
     return came, left
 
 
-def find_models(folder: Path) -> Iterator[Path]:
-    """Files and folders that may each be one model, by name; a model's folder counts as one."""
+def find_models(folder: Path, home: Path | None = None) -> Iterator[Path]:
+    """Files and folders that may each be one model, by name; a model's folder counts as one.
+
+    Args:
+        folder: is looked through; hidden folders in it are not.
+        home: of the registry, whose own versions are passed over.
+    """
     for place, folders, names in os.walk(folder):
         here = Path(place)
+        if home and here.resolve() == home.resolve():
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if len(here.relative_to(folder).parts) >= MAX_DEPTH:
             folders.clear()

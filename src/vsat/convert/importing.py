@@ -75,13 +75,15 @@ def import_model(
     Raises:
         ConversionError: it is of no known family, incomplete, or with parts left over.
         UnsafeFileError: it holds more than a model has to.
-        UsageError: there is nothing, or the sample rate is neither stated nor given.
+        UsageError: there is nothing, the id can't be one, or nothing says the sample rate.
         BundleError: it is a bundle, and not a whole one.
         SelfTestError: it would become current and doesn't work.
         StorageError: the disk is full, read-only or out of reach.
     """
     if not path.exists():
         raise UsageError(f"There is nothing at {path}.", hint="Check the path.")
+    if model_id is not None:
+        check_name(model_id)
     wishes = Wishes(model_id, sample_rate, licence, dict(metadata or {}))
     with _staging(registry.home) as staging:
         candidate = _candidate(path, wishes, staging)
@@ -155,7 +157,7 @@ def _bundle(folder: Path, wishes: Wishes) -> Candidate:
     found_in = {key: FROM_YOU if key in given else MANIFEST_NAME for key in said}
     licence = manifest.licence
     return Candidate(
-        model_id=check_name(wishes.model_id or manifest.id),
+        model_id=wishes.model_id or check_name(manifest.id),
         place=folder,
         digest=manifest.digest,
         metadata={**manifest.metadata, **wishes.metadata},

@@ -17,6 +17,7 @@ from vsat.networks.stft import Stft
 from vsat.networks.weights import MIN_QUANTISED, quantise_rows
 
 OPSET = 17
+EXAMPLE_SAMPLES = 8_000  # that are traced; memory grows with them
 
 
 def to_onnx(network: nn.Module) -> onnx.ModelProto:
@@ -31,7 +32,7 @@ def to_onnx(network: nn.Module) -> onnx.ModelProto:
             module.as_node = True
     graph = _export(
         traced,
-        (torch.randn(2, 24_000),),
+        (torch.randn(2, EXAMPLE_SAMPLES),),
         {"mixture": {0: "batch", 1: "samples"}, "estimates": {0: "batch", 2: "samples"}},
     )
     for name, module in traced.named_modules():

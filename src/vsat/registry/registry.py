@@ -354,6 +354,14 @@ class ModelRegistry:
         )
         return None if row is None else float(row[0])
 
+    def measurements(self, digest: str) -> dict[str, float]:
+        """All that was measured of a content on this kind of machine, by key."""
+        rows = self._store.rows(
+            "SELECT key, value FROM measurements WHERE digest = ? AND machine = ? ORDER BY key",
+            (digest, settings.machine_id()),
+        )
+        return {str(key): float(value) for key, value in rows}
+
     def keep_measurement(self, digest: str, key: str, value: float) -> None:
         """Keep what was measured; a home that can't be written keeps nothing, and says nothing."""
         if not self._store.writable:
