@@ -4,6 +4,7 @@
 and the settings are taken from the old database as far as it can still be read.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from vsat.files import (
 )
 from vsat.registry import catalogue, legacy, packaged, salvage, timeline
 from vsat.registry.records import QUARANTINED, SOUND, Change, time_text
-from vsat.registry.store import Connection, Store
+from vsat.registry.store import Connection, Store, has_changes_beside
 
 ORIGIN = "rebuild"
 _ENDS = ("", "-wal", "-shm", "-journal")  # of the files that make up a database
@@ -74,6 +75,8 @@ def rebuild(database: Path, models_folder: Path, package_folder: Path, change: C
         staged = staging_name(database)
         try:
             guessed = _fill(staged, found, models_folder, package_folder, old, change)
+            if has_changes_beside(staged):  # closing says nothing if it can't bring them in
+                raise OSError(errno.EIO, "The new database could not be written", str(staged))
             sync_file(staged)
             kept = _put_in_place(staged, database)
         finally:

@@ -230,7 +230,7 @@ class Store:
             finally:
                 connection.close()
         except sqlite3.OperationalError:  # a write-ahead log can't be opened without writing
-            if any(_holds_changes(Path(f"{self.path}{end}")) for end in ("-wal", "-journal")):
+            if has_changes_beside(self.path):
                 raise
             return uri + "&immutable=1"
         return uri
@@ -292,10 +292,12 @@ def _make_durable(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
 
 
-def _holds_changes(log: Path) -> bool:
+def has_changes_beside(database: Path) -> bool:
     """Whether a log or journal may hold changes; one that is empty or begins with zero does not."""
-    with suppress(FileNotFoundError), open(log, "rb") as file:
-        return file.read(1) not in (b"", b"\0")
+    for end in ("-wal", "-journal"):
+        with suppress(FileNotFoundError), open(f"{database}{end}", "rb") as file:
+            if file.read(1) not in (b"", b"\0"):
+                return True
     return False
 
 
