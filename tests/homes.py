@@ -93,12 +93,17 @@ def check_whole(registry: ModelRegistry) -> None:
     assert list(registry.home.rglob(".staging-*")) == []
 
 
-def of_schema_1(folder: Path) -> Path:
-    """A home as the first schema left it."""
+def of_schema(number: int, folder: Path) -> Path:
+    """A home as an earlier schema left it."""
     home = folder / "old"
-    shutil.copytree(FIXTURES / "schema_1", home)
+    shutil.copytree(FIXTURES / f"schema_{number}", home)
     database = sqlite3.connect(home / "registry.db", isolation_level=None)
     database.executescript((home / "registry.sql").read_text())
     database.close()
     (home / "registry.sql").unlink()
     return home
+
+
+def of_schema_1(folder: Path) -> Path:
+    """A home as the first schema left it."""
+    return of_schema(1, folder)

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from homes import FIXTURES, check_whole, of_schema_1
+from homes import FIXTURES, check_whole, of_schema, of_schema_1
 
 from vsat.errors import RegistryError, StorageError
 from vsat.registry import ModelRegistry
@@ -55,6 +55,22 @@ def test_a_registry_of_schema_1_is_upgraded(tmp_path: Path) -> None:
     assert [r.version for r in registry.find_versions("tuned")] == [2]
     assert not tuned.is_quarantined
     assert registry.upkeep.prune(1, "voices", dry_run=True) == []  # 1 is a parent
+    check_whole(registry)
+    registry.close()
+    fresh = tmp_path / "fresh" / "registry.db"
+    ModelRegistry(fresh.parent).list_models()
+    assert tables(home / "registry.db") == tables(fresh)
+
+
+def test_a_registry_of_schema_2_is_upgraded(tmp_path: Path) -> None:
+    home = of_schema(2, tmp_path)
+    registry = ModelRegistry(home, self_test=lambda bundle: None)
+    assert registry.resolve("voices").version == 2
+    assert [r.version for r in registry.find_versions("tuned")] == [2]
+    assert registry.upkeep.quota.limit() == 1_000_000_000
+    assert registry.evaluations.test_sets() == []
+    assert schema_of(home / "registry.db") == LATEST
+    assert schema_of(home / "registry.db.schema-2") == 2
     check_whole(registry)
     registry.close()
     fresh = tmp_path / "fresh" / "registry.db"

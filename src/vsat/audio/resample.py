@@ -1,9 +1,21 @@
-"""Resampling of streams, by soxr."""
+"""Resampling of arrays and of streams, by soxr."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soxr
+
+
+def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Resample a recording that is in memory; nothing is done where the rates are equal.
+
+    Shape:
+        (samples,) or (samples, channels); the same out.
+    """
+    if from_rate == to_rate:
+        return samples
+    resampled: np.ndarray = soxr.resample(samples, from_rate, to_rate)
+    return resampled
 
 
 def resample_stream(

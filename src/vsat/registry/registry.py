@@ -22,6 +22,7 @@ from vsat.registry.switching import Switching
 from vsat.registry.verification import Damage, Verification
 
 if TYPE_CHECKING:
+    from vsat.registry.evaluations import Evaluations
     from vsat.registry.upkeep import Upkeep
 
 DATABASE_NAME = "registry.db"
@@ -412,6 +413,13 @@ class ModelRegistry:
         from vsat.registry.upkeep import Upkeep  # only here: most runs don't need it
 
         return Upkeep(self._shelf, self.home, self._package_folder, self._change)
+
+    @cached_property
+    def evaluations(self) -> "Evaluations":
+        """Test sets, what versions scored on them, and what listeners preferred."""
+        from vsat.registry.evaluations import Evaluations  # only here: most runs don't need it
+
+        return Evaluations(self._store, self._now)
 
     def close(self) -> None:
         """Close this process's connections to the database; the next use opens it again."""

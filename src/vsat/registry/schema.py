@@ -136,9 +136,41 @@ _SECOND = (
     ) WITHOUT ROWID""",
 )
 
+# Scores belong to contents, not to names: of a version by its digest, of a recording with its
+# references by theirs. What is measured once holds wherever the same two meet again.
+_THIRD = (
+    """CREATE TABLE test_sets (
+        name TEXT PRIMARY KEY,
+        folded TEXT NOT NULL UNIQUE,
+        document TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE scores (
+        digest TEXT NOT NULL,
+        example TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        engine TEXT NOT NULL,
+        precision TEXT NOT NULL,
+        measure TEXT NOT NULL,
+        value REAL NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (digest, example, machine, engine, precision, measure)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE preferences (
+        test_set TEXT NOT NULL,
+        file TEXT NOT NULL,
+        one TEXT NOT NULL,
+        other TEXT NOT NULL,
+        preferred TEXT NOT NULL,
+        at TEXT NOT NULL
+    )""",
+    "CREATE INDEX preferences_by_pair ON preferences (one, other)",
+)
+
 MIGRATIONS = (
     Migration(1, "models, versions, files, history", _FIRST),
     Migration(2, "damage, where versions came from, settings", _SECOND),
+    Migration(3, "test sets, scores, preferences", _THIRD),
 )
 LATEST = MIGRATIONS[-1].number
 
