@@ -55,10 +55,21 @@ def test_a_long_recording_has_the_mean_of_its_pieces(voices):
     assert pesq(estimate, reference, 16_000) == pytest.approx(np.mean(halves))
 
 
-def test_pieces_in_which_the_reference_is_silent_do_not_count(voices):
+@pytest.mark.parametrize("scale", [1e-30, -0.001, 50.0])
+def test_it_does_not_depend_on_the_level(voices, scale):
+    estimate, reference = voices
+    wanted = pesq(estimate, reference, 16_000)
+    assert pesq(scale * estimate.astype(float), reference, 16_000) == pytest.approx(
+        wanted, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-4])
+def test_pieces_in_which_the_reference_is_silent_do_not_count(voices, floor):
     estimate, reference = voices
     alone = pesq(np.tile(estimate, 4), np.tile(reference, 4), 16_000)
-    wanted = np.concatenate([np.tile(reference, 4), np.zeros(256_000, np.float32)])
+    hiss = floor * np.random.default_rng(0).standard_normal(256_000).astype(np.float32)
+    wanted = np.concatenate([np.tile(reference, 4), hiss])
     given = np.concatenate([np.tile(estimate, 4), np.tile(estimate, 4)])
     assert pesq(given, wanted, 16_000) == pytest.approx(alone)
 

@@ -30,7 +30,7 @@ RANGE_DB = 40.0  # frames of the reference that are that much below the loudest 
 SEGMENT = 30  # frames, 0.4 s
 LOWEST_SDR_DB = -15.0  # what is worse than that counts as that bad, in STOI
 STOPBAND_DB = 60.0  # of the filter for resampling
-MAX_SEGMENTS = 2_048  # at once: bounds the memory that a long recording takes
+MAX_AT_ONCE = 2_048  # frames or segments: bounds the memory that a long recording takes
 EPS = float(np.finfo(np.float64).eps)
 WINDOW = np.hanning(FRAME + 2)[1:-1]  # without the zeros at its ends
 _EDGES_HZ = LOWEST_HZ * 2.0 ** ((2 * np.arange(N_BANDS + 1) - 1) / 6)
@@ -126,9 +126,14 @@ def _without_silence(signals: np.ndarray) -> np.ndarray:
 
 def _bands(signals: np.ndarray) -> np.ndarray:
     """Magnitudes in third-octave bands, frame by frame: (S, T) to (S, bands, frames)."""
-    spectra = np.fft.rfft(_frames(signals), N_FFT)[..., : EDGES[-1]]  # (S, F, bins)
-    power = spectra.real**2 + spectra.imag**2
-    return np.sqrt(np.add.reduceat(power, EDGES[:-1], axis=-1)).swapaxes(1, 2)
+    frames = _frames(signals)  # (S, F, samples)
+    found = np.empty((len(signals), N_BANDS, frames.shape[1]))
+    for first in range(0, frames.shape[1], MAX_AT_ONCE):
+        part = slice(first, first + MAX_AT_ONCE)
+        spectra = np.fft.rfft(frames[:, part], N_FFT)[..., : EDGES[-1]]  # (S, F, bins)
+        power = spectra.real**2 + spectra.imag**2
+        found[..., part] = np.sqrt(np.add.reduceat(power, EDGES[:-1], axis=-1)).swapaxes(1, 2)
+    return found
 
 
 def _n_segments(bands: np.ndarray) -> int:
@@ -138,8 +143,8 @@ def _n_segments(bands: np.ndarray) -> int:
 def _segments(estimate: np.ndarray, reference: np.ndarray) -> Iterator[Envelopes]:
     """All segments of two envelopes, some at a time: (bands, segments, frames) both."""
     both = [sliding_window_view(bands, SEGMENT, axis=-1) for bands in (estimate, reference)]
-    for first in range(0, both[0].shape[1], MAX_SEGMENTS):
-        part = slice(first, first + MAX_SEGMENTS)
+    for first in range(0, both[0].shape[1], MAX_AT_ONCE):
+        part = slice(first, first + MAX_AT_ONCE)
         yield both[0][:, part], both[1][:, part]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 
 from vsat.errors import AudioError
+from vsat.metrics.decibels import at_peak_one
 from vsat.metrics.extra import evaluate_extra
 
 NARROW_HZ, WIDE_HZ = 8_000, 16_000  # rates at which the measure is defined
@@ -17,6 +18,7 @@ LOWEST = 1.0  # of a mean opinion score
 # The package has room for 50 utterances, of 0.4 s at least with the pause before the next, and
 # ends the process when there are more. The measure itself was made for 8 to 12 seconds.
 MAX_S = 16.0
+MAX_BELOW = 1e-4  # of energy, 40 dB: where the reference is that much quieter it does not speak
 
 
 def pesq(estimate: np.ndarray, reference: np.ndarray, sample_rate: int) -> float:
@@ -43,10 +45,13 @@ def pesq(estimate: np.ndarray, reference: np.ndarray, sample_rate: int) -> float
             hint="Use recordings at 8000 Hz or more, or leave out pesq.",
         )
     rate = WIDE_HZ if sample_rate >= WIDE_HZ else NARROW_HZ
-    signals = [_resampled(one, sample_rate, rate) for one in (estimate, reference)]
+    signals = [_resampled(at_peak_one(one), sample_rate, rate) for one in (estimate, reference)]
     n_pieces = ceil(len(signals[0]) / (MAX_S * rate))
-    pieces = zip(*(np.array_split(one, n_pieces) for one in signals), strict=True)
-    scores = [score for ours, wanted in pieces if (score := _score(ours, wanted, rate)) is not None]
+    ours, wanted = (np.array_split(one, n_pieces) for one in signals)
+    energies = np.array([np.square(piece).mean() for piece in wanted])
+    spoken = np.flatnonzero(energies > MAX_BELOW * energies.max())
+    found = [_score(ours[index], wanted[index], rate) for index in spoken]
+    scores = [score for score in found if score is not None]
     if not scores:
         raise AudioError(
             "PESQ finds no speech in a reference, or it is shorter than 0.25 s.",
@@ -56,22 +61,20 @@ def pesq(estimate: np.ndarray, reference: np.ndarray, sample_rate: int) -> float
 
 
 def _resampled(signal: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    exact = np.asarray(signal, np.float64)
-    return exact if from_rate == to_rate else np.asarray(soxr.resample(exact, from_rate, to_rate))
+    return signal if from_rate == to_rate else np.asarray(soxr.resample(signal, from_rate, to_rate))
 
 
 def _score(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float | None:
-    """PESQ of a short recording; None where the reference doesn't speak."""
+    """PESQ of a short recording; None where the package finds nothing to go by."""
     with evaluate_extra("PESQ"):
         from pesq import BufferTooShortError, NoUtterancesError
         from pesq import pesq as mean_opinion_score
-    if not reference.any():
-        return None
     if not estimate.any():
         return LOWEST
+    mode = "wb" if rate == WIDE_HZ else "nb"
     try:
-        return float(
-            mean_opinion_score(rate, reference, estimate, "wb" if rate == WIDE_HZ else "nb")
-        )
+        # The package counts in single precision, in which a very low level comes to nothing.
+        score = mean_opinion_score(rate, at_peak_one(reference), at_peak_one(estimate), mode)
     except (BufferTooShortError, NoUtterancesError):
         return None
+    return float(score)
