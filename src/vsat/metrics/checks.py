@@ -14,7 +14,7 @@ def checked_sources(signals: np.ndarray, name: str) -> np.ndarray:
 
     Args:
         signals: floating point samples.
-        name: what they are, in the plural, for the errors.
+        name: what they are, for the errors: "references", or "mixture".
 
     Shape:
         (sources, samples), at least one of each.
@@ -26,20 +26,18 @@ def checked_sources(signals: np.ndarray, name: str) -> np.ndarray:
     signals = np.asarray(signals)
     if signals.dtype.kind != "f":
         raise UsageError(
-            f"The {name} hold {signals.dtype}, not floating point numbers.",
+            f"The samples of the {name} are {signals.dtype}, not floating point numbers.",
             hint="For 16-bit samples: samples.astype('float32') / 32768.",
         )
     if signals.ndim != 2:
         raise UsageError(
-            f"The {name} have the shape {signals.shape}.", hint="Give (sources, samples)."
+            f"The shape of the {name} is {signals.shape}.", hint="Give (sources, samples)."
         )
     if not signals.size:
-        raise AudioError(f"The {name} have no samples.", hint="Check where they come from.")
-    broken = np.flatnonzero(~np.isfinite(signals).all(axis=1))
-    if len(broken):
+        raise AudioError(f"There are no samples in the {name}.", hint="Check where they come from.")
+    if broken := _first(~np.isfinite(signals).all(axis=1), name):
         raise AudioError(
-            f"Number {broken[0] + 1} of the {name} holds samples that are NaN or infinite.",
-            hint="Check what wrote it.",
+            f"{broken} holds samples that are NaN or infinite.", hint="Check what wrote it."
         )
     return signals
 
@@ -56,7 +54,7 @@ def check_lengths(references: np.ndarray, signals: np.ndarray, name: str) -> Non
     wanted, given = references.shape[1], signals.shape[1]
     if wanted != given:
         raise AudioError(
-            f"The references have {wanted} samples each, and the {name} {given}.",
+            f"The length of the references is {wanted} samples, that of the {name} {given}.",
             hint="Cut or pad the recordings so that they begin and end together.",
         )
 
@@ -70,10 +68,9 @@ def check_audible(signals: np.ndarray, name: str) -> None:
     Raises:
         AudioError: one of them is zero throughout.
     """
-    silent = np.flatnonzero(~signals.any(axis=1))
-    if len(silent):
+    if silent := _first((signals == 0).all(axis=1), name):
         raise AudioError(
-            f"Number {silent[0] + 1} of the {name} is silent, so nothing can be measured by it.",
+            f"{silent} is silent, so nothing can be measured by it.",
             hint="Leave it out, or choose a stretch in which it sounds.",
         )
 
@@ -90,3 +87,12 @@ def check_rate(sample_rate: int) -> None:
             f"The sample rate {sample_rate!r} is not a positive whole number of Hz.",
             hint="Give it in Hz, for example 16000.",
         )
+
+
+def _first(faulty: np.ndarray, name: str) -> str:
+    """The first source of which something is so, as the subject of a sentence; or empty."""
+    found = np.flatnonzero(faulty)
+    if not len(found):
+        return ""
+    number = f" {found[0] + 1}" if len(faulty) > 1 else ""
+    return f"The {name.removesuffix('s')}{number}"

@@ -112,7 +112,8 @@ def _chosen(measures: Sequence[str] | None, mixture: np.ndarray | None) -> tuple
 def _checked_mixture(mixture: np.ndarray, references: np.ndarray) -> np.ndarray:
     if np.ndim(mixture) != 1:
         raise UsageError(
-            f"The mixture has the shape {np.shape(mixture)}.", hint="Give one channel, (samples,)."
+            f"The shape of the mixture is {np.shape(mixture)}.",
+            hint="Give one channel, (samples,).",
         )
     sources = checked_sources(np.asarray(mixture)[None], "mixture")  # (1, T)
     check_lengths(references, sources, "mixture")
