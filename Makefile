@@ -89,6 +89,8 @@ clean:
 	@echo "Installing what the tests and the tuner need into .venv; this takes some minutes"
 	@$(PIP) install '$(TORCH)'
 	@$(PIP) install --editable '.[tune,convert,hub,onnxruntime,dev]'
+	@$(PIP) install --editable '.[evaluate]' || \
+		echo "PESQ is not tested: its package is built here, which takes a C compiler."
 	@$(PIP) install --no-deps asteroid asteroid-filterbanks
 	@$(PIP) install requests
 	@touch $@

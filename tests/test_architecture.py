@@ -28,6 +28,8 @@ RUNTIMES = {
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "pyroomacoustics": {"tuning"},
+    "pesq": {"metrics"},
+    "scipy": {"metrics", "tuning"},
     "PIL": {"picture"},
     "sqlite3": {"registry"},
     "huggingface_hub": {"updates"},
@@ -155,6 +157,10 @@ def test_the_registry_loads_no_engine_and_no_numpy():
 
 def test_the_separator_loads_no_torch():
     assert "torch" not in loaded_after("from vsat import VoiceSeparator")
+
+
+def test_the_measures_load_nothing_of_their_extra():
+    assert not loaded_after("import vsat.metrics") & {"scipy", "pesq"}
 
 
 def test_public_names_are_what_all_says():

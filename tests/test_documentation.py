@@ -19,8 +19,9 @@ README = (ROOT / "README.md").read_text()
 @pytest.mark.parametrize(
     "name",
     [
-        "vsat.convert.exporting", "vsat.convert.model_card", "vsat.metrics", "vsat.progress",
-        "vsat.separator", "vsat.updates.origin",
+        "vsat.convert.exporting", "vsat.convert.model_card", "vsat.metrics.decibels",
+        "vsat.metrics.measuring", "vsat.metrics.permutation", "vsat.metrics.si_sdr",
+        "vsat.progress", "vsat.separator", "vsat.updates.origin",
     ],
 )  # fmt: skip
 def test_examples_in_docstrings_hold(name):
