@@ -41,7 +41,7 @@ def test_a_clear_difference_is_told_both_ways():
 
 def test_how_many_more_files_it_takes_is_about_right():
     random = np.random.default_rng(1)
-    few = random.normal(0.4, 1, 12)
+    few = random.normal(0.2, 1, 12)
     found = compare("x", few, np.zeros(12))
     assert found.verdict is Verdict.UNDECIDED
     assert found.more_files is not None

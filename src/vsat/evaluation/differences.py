@@ -98,7 +98,7 @@ def compare(measure: str, one: Sequence[float], other: Sequence[float]) -> Diffe
         return Difference(measure, mean, -math.inf, math.inf, wins, n_files, undecided, None)
     means = _resampled_means(differences)
     low, high = _interval(means, n_files, LEVEL)
-    verdict = _verdict(*_interval(means, n_files, CERTAIN))
+    verdict = _verdict(differences, _interval(means, n_files, CERTAIN))
     more = _more_files(differences) if verdict is Verdict.UNDECIDED else None
     return Difference(measure, mean, low, high, wins, n_files, verdict, more)
 
@@ -119,7 +119,8 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     share, weight = successes / trials, z * z / trials
     middle = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return low if successes else 0.0, high if successes < trials else 1.0
 
 
 def _resampled_means(differences: np.ndarray) -> np.ndarray:
@@ -131,15 +132,23 @@ def _resampled_means(differences: np.ndarray) -> np.ndarray:
 
 def _interval(means: np.ndarray, n_files: int, level: float) -> tuple[float, float]:
     """Quantiles of the resampled means, wider apart the fewer recordings there are."""
-    from scipy.special import stdtrit  # only here: SciPy comes with the extra `evaluate`
-
-    t = float(stdtrit(n_files - 1, (1 + level) / 2))
-    tail = NormalDist().cdf(-t * math.sqrt(n_files / (n_files - 1)))
+    tail = NormalDist().cdf(-_t(n_files, level) * math.sqrt(n_files / (n_files - 1)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _verdict(low: float, high: float) -> Verdict:
+def _t(n_files: int, level: float) -> float:
+    """The quantile of Student's distribution for a two-sided interval."""
+    from scipy.special import stdtrit  # only here: SciPy comes with the extra `evaluate`
+
+    return float(stdtrit(n_files - 1, (1 + level) / 2))
+
+
+def _verdict(differences: np.ndarray, interval: tuple[float, float]) -> Verdict:
+    """Both ways of counting must agree: no resampled mean of a few recordings lies outside them."""
+    n_files, mean = len(differences), float(differences.mean())
+    half = _t(n_files, CERTAIN) * float(differences.std(ddof=1)) / math.sqrt(n_files)
+    low, high = min(interval[0], mean - half), max(interval[1], mean + half)
     if low > SAME:
         return Verdict.BETTER
     return Verdict.WORSE if high < -SAME else Verdict.UNDECIDED
@@ -150,6 +159,6 @@ def _more_files(differences: np.ndarray) -> int | None:
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
     if abs(mean) <= SAME:
         return None
-    z = NormalDist().inv_cdf((1 + CERTAIN) / 2)
+    z = _t(len(differences), CERTAIN)
     needed = math.ceil((z * spread / mean) ** 2)
     return max(1, needed - len(differences)) if needed <= MOST_FILES else None

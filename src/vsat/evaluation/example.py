@@ -49,6 +49,11 @@ class Example:
     length_s: float = 0.0
 
     @property
+    def has_references(self) -> bool:
+        """Whether the voices in it are known."""
+        return bool(self.references or self.parts)
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """Every file that it is made of."""
         own = (self.mixture,) if self.mixture else ()

@@ -41,7 +41,7 @@ class Pinned:
     @property
     def has_references(self) -> bool:
         """Whether the voices of every example are known."""
-        return all(example.references or example.parts for example in self.examples)
+        return all(example.has_references for example in self.examples)
 
 
 def pin(

@@ -31,6 +31,7 @@ def measure_all(
     separations: Iterable[Separation],
     *,
     measures: Sequence[str] | None = None,
+    leave_out_undefined: bool = False,
     workers: int | None = None,
 ) -> Iterator[Measured]:
     """Measure many recordings, several at a time, in their order.
@@ -42,6 +43,7 @@ def measure_all(
     Args:
         separations: the recordings.
         measures: as for `measure`.
+        leave_out_undefined: as for `measure`.
         workers: as many as there are processors for None.
 
     Raises:
@@ -52,7 +54,7 @@ def measure_all(
     pool = ThreadPoolExecutor(n_workers, thread_name_prefix="measure")
     try:
         for one in separations:
-            pending.append(pool.submit(_measure_one, one, measures))
+            pending.append(pool.submit(_measure_one, one, measures, leave_out_undefined))
             if len(pending) >= READ_AHEAD * n_workers:
                 yield pending.popleft().result()
         while pending:
@@ -61,7 +63,14 @@ def measure_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _measure_one(one: Separation, measures: Sequence[str] | None) -> Measured:
+def _measure_one(
+    one: Separation, measures: Sequence[str] | None, leave_out_undefined: bool
+) -> Measured:
     return measure(
-        one.estimates, one.references, one.sample_rate, mixture=one.mixture, measures=measures
+        one.estimates,
+        one.references,
+        one.sample_rate,
+        mixture=one.mixture,
+        measures=measures,
+        leave_out_undefined=leave_out_undefined,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsat.errors import UsageError
+from vsat.errors import AudioError, UsageError
 from vsat.metrics.bss_eval import sdr_db
 from vsat.metrics.checks import check_audible, check_lengths, check_rate, checked_sources
 from vsat.metrics.intelligibility import envelopes, estoi, stoi
@@ -44,6 +44,7 @@ def measure(
     *,
     mixture: np.ndarray | None = None,
     measures: Sequence[str] | None = None,
+    leave_out_undefined: bool = False,
 ) -> Measured:
     """Measure estimates against references, each against the one that it belongs to.
 
@@ -59,6 +60,8 @@ def measure(
         mixture: what the model was given; the improvements are over it.
         measures: names out of `MEASURES`; `DEFAULT_MEASURES` for None, then without the
             improvements where there is no mixture.
+        leave_out_undefined: leave out STOI, ESTOI or PESQ where a reference speaks too little for
+            them, instead of raising.
 
     Shape:
         estimates: (estimates, samples); references: (references, samples); mixture: (samples,).
@@ -84,11 +87,12 @@ def measure(
     if mixture is not None:
         mixture = _checked_mixture(mixture, references)
     permutation = best_permutation(pairwise_si_sdr_db(estimates, references))
-    rows = [
-        _figures(estimates[index], reference, int(sample_rate), mixture, frozenset(names))
-        for index, reference in zip(permutation, references, strict=True)
-    ]
-    by_source = {name: [row[name] for row in rows] for name in names}
+    rows = []
+    for index, reference in zip(permutation, references, strict=True):
+        judged = _Judged(estimates[index], reference, int(sample_rate), mixture)
+        rows.append(judged.figures(frozenset(names), leave_out_undefined))
+    defined = [name for name in names if all(name in row for row in rows)]
+    by_source = {name: [row[name] for row in rows] for name in defined}
     values = {name: float(np.mean(figures)) for name, figures in by_source.items()}
     return Measured(permutation, values, by_source)
 
@@ -121,27 +125,48 @@ def _checked_mixture(mixture: np.ndarray, references: np.ndarray) -> np.ndarray:
     return np.asarray(sources[0])
 
 
-def _figures(
-    estimate: np.ndarray,
-    reference: np.ndarray,
-    sample_rate: int,
-    mixture: np.ndarray | None,
-    names: frozenset[str],
-) -> dict[str, float]:
-    """The named measures of one source, and those that come with them at no price."""
-    found: dict[str, float] = {}
-    judged = estimate[None] if mixture is None else np.stack([estimate, mixture])  # (1 or 2, T)
-    if names & {"si_sdr_db", "si_sdri_db"}:
-        found |= _with_improvement("si_sdr", pairwise_si_sdr_db(judged, reference[None])[:, 0])
-    if names & {"sdr_db", "sdri_db"}:
-        found |= _with_improvement("sdr", sdr_db(judged, reference))
-    if names & {"stoi", "estoi"}:
-        pair = envelopes(estimate, reference, sample_rate)
+@dataclass(frozen=True)
+class _Judged:
+    """One estimate, the reference that it belongs to, and the mixture if there is one."""
+
+    estimate: np.ndarray
+    reference: np.ndarray
+    sample_rate: int
+    mixture: np.ndarray | None
+
+    def figures(self, names: frozenset[str], leave_out_undefined: bool) -> dict[str, float]:
+        """The named measures, and those that come with them at no price."""
+        found = self._ratios(names)
+        for perceived in (self._intelligibility, self._quality):
+            try:
+                found |= perceived(names)
+            except AudioError:
+                if not leave_out_undefined:
+                    raise
+        return found
+
+    def _ratios(self, names: frozenset[str]) -> dict[str, float]:
+        alone = [self.estimate]
+        judged = np.stack(alone if self.mixture is None else [*alone, self.mixture])  # (1 or 2, T)
+        found: dict[str, float] = {}
+        if names & {"si_sdr_db", "si_sdri_db"}:
+            pairwise = pairwise_si_sdr_db(judged, self.reference[None])
+            found |= _with_improvement("si_sdr", pairwise[:, 0])
+        if names & {"sdr_db", "sdri_db"}:
+            found |= _with_improvement("sdr", sdr_db(judged, self.reference))
+        return found
+
+    def _intelligibility(self, names: frozenset[str]) -> dict[str, float]:
         computed = {"stoi": stoi, "estoi": estoi}
-        found |= {name: computed[name](*pair) for name in names & computed.keys()}
-    if "pesq" in names:
-        found["pesq"] = pesq(estimate, reference, sample_rate)
-    return found
+        if not names & computed.keys():
+            return {}
+        pair = envelopes(self.estimate, self.reference, self.sample_rate)
+        return {name: computed[name](*pair) for name in names & computed.keys()}
+
+    def _quality(self, names: frozenset[str]) -> dict[str, float]:
+        if "pesq" not in names:
+            return {}
+        return {"pesq": pesq(self.estimate, self.reference, self.sample_rate)}
 
 
 def _with_improvement(stem: str, decibels: np.ndarray) -> dict[str, float]:

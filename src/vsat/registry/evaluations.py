@@ -106,15 +106,17 @@ class Evaluations:
 
     def scores(
         self, digest: str, examples: Sequence[str], setting: Setting
-    ) -> dict[str, dict[str, float]]:
+    ) -> dict[str, dict[str, float | None]]:
         """What a content scored on this kind of machine, by the digest of the example.
+
+        None stands for a measure that is not defined there.
 
         Args:
             digest: of the version.
             examples: digests of the examples that are asked for.
             setting: in which it was run.
         """
-        found: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, float | None]] = {}
         for start in range(0, len(examples), _CHUNK):
             part = examples[start : start + _CHUNK]
             rows = self._store.rows(
@@ -124,11 +126,11 @@ class Evaluations:
                 (digest, settings.machine_id(), setting.engine, setting.precision, *part),
             )
             for example, measure, value in rows:
-                found.setdefault(str(example), {})[str(measure)] = float(value)
+                found.setdefault(str(example), {})[str(measure)] = value
         return found
 
     def keep_scores(
-        self, digest: str, example: str, setting: Setting, values: Mapping[str, float]
+        self, digest: str, example: str, setting: Setting, values: Mapping[str, float | None]
     ) -> None:
         """Keep what a content scored on an example; a home that can't be written keeps nothing."""
         if not self._store.writable:
@@ -138,7 +140,7 @@ class Evaluations:
         with self._store.writing() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*place, measure, float(value), now) for measure, value in values.items()],
+                [(*place, measure, value, now) for measure, value in values.items()],
             )
 
     def keep_preferences(self, test_set: str, choices: Iterable[tuple[str, str, str, str]]) -> None:

@@ -152,7 +152,7 @@ _THIRD = (
         engine TEXT NOT NULL,
         precision TEXT NOT NULL,
         measure TEXT NOT NULL,
-        value REAL NOT NULL,
+        value REAL,
         at TEXT NOT NULL,
         PRIMARY KEY (digest, example, machine, engine, precision, measure)
     ) WITHOUT ROWID""",
