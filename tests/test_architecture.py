@@ -14,7 +14,7 @@ FLOORS = [
     {"bundle", "audio", "networks", "metrics"},
     {"engines"},
     {"registry", "assembly"},
-    {"separator", "picture", "tuning", "convert", "updates"},
+    {"separator", "picture", "report", "tuning", "convert", "updates"},
     {"qualification"},
     {"cli"},
     {"__main__"},
