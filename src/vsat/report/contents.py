@@ -57,6 +57,9 @@ class Comparison:
 class Report:
     """All that a report says, but for the audio.
 
+    Raises:
+        UsageError: a version is scored or compared that is not named, or one is named twice.
+
     Attributes:
         title: of the page.
         test_set: name of what was compared on.
@@ -80,9 +83,14 @@ class Report:
         named = {label for one in self.comparisons for label in (one.baseline, one.candidate)}
         named |= {label for by_version in self.scores.values() for label in by_version}
         if unknown := sorted(named - set(self.versions)):
-            raise UsageError(f"{unknown[0]} is not one of the versions of the report.")
+            raise UsageError(
+                f"{unknown[0]} is not one of the versions of the report.",
+                hint="Name every version that is scored or compared.",
+            )
         if len(set(self.versions)) != len(self.versions) or not self.versions:
-            raise UsageError("The versions of a report must be at least one, and all different.")
+            raise UsageError(
+                "A report has no version, or one twice.", hint="Name each version once."
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,9 @@ class ReportFile:
     """The audio of one recording.
 
     NaN and infinities count as silence.
+
+    Raises:
+        UsageError: the arrays don't fit one another, or are empty.
 
     Attributes:
         name: as in the scores.
@@ -115,7 +126,7 @@ class ReportFile:
                     hint="Give (sources, samples) of the mixture's length.",
                 )
         if not self.mixture.size:
-            raise UsageError(f"{self.name} has no samples.")
+            raise UsageError(f"{self.name} has no samples.", hint="Leave empty recordings out.")
 
 
 def page_name(name: str) -> str:

@@ -46,7 +46,7 @@ def write_report(path: Path, report: Report, files: Iterable[ReportFile]) -> Pat
         UsageError: a recording comes that is not in the scores, or twice, or without a version.
         StorageError: the file can't be written.
     """
-    head, tail = _page_template().split(AUDIO_MARK)
+    head, tail = _text("report.html").split(AUDIO_MARK)
     style, script = _text("report.css"), "\n".join(map(_text, SCRIPTS))
     values = {
         "title": html.escape(report.title),
@@ -70,10 +70,6 @@ def embedded(value: object) -> str:
     """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _page_template() -> str:
-    return _text("report.html")
 
 
 def _text(name: str) -> str:
@@ -103,21 +99,32 @@ def _write_audio(
     page: IO[str], report: Report, files: Iterable[ReportFile]
 ) -> dict[str, dict[str, Any]]:
     """Write a block for each recording; return what the list of files says of it."""
-    wanted, heard = _listened(report), {}
-    for file in files:
-        if file.name not in report.scores or file.name in heard:
-            raise UsageError(f"{file.name} is not in the report's scores, or comes twice.")
-        if missing := set(report.versions) - set(file.estimates):
-            raise UsageError(f"{file.name} comes without the voices of {min(missing)}.")
-        if file.name not in wanted:
-            heard[file.name] = {"seconds": len(file.mixture) / file.sample_rate}
-            continue
-        audio = audio_of(file, report.versions)
-        block = f"audio-{len(heard)}"
-        page.write(f'<script type="application/json" id="{block}">{embedded(audio)}</script>\n')
-        kept = {key: audio[key] for key in ("seconds", "begin", "end")}
-        heard[file.name] = {**kept, "block": block}
+    listened, heard = _listened(report), {}
+
+    def of(file: ReportFile) -> tuple[str, dict[str, Any]]:
+        _check(file, report)
+        if file.name in listened:
+            return file.name, audio_of(file, report.versions)
+        return file.name, {"seconds": len(file.mixture) / file.sample_rate}
+
+    for name, audio in map(of, files):  # map lets go of a recording before it takes the next
+        if name in heard:
+            raise UsageError(f"{name} comes twice.", hint="Give each recording once.")
+        heard[name] = {key: audio[key] for key in ("seconds", "begin", "end") if key in audio}
+        if "tracks" in audio:
+            block = heard[name]["block"] = f"audio-{len(heard)}"
+            page.write(f'<script type="application/json" id="{block}">{embedded(audio)}</script>\n')
     return heard
+
+
+def _check(file: ReportFile, report: Report) -> None:
+    if file.name not in report.scores:
+        raise UsageError(f"{file.name} has no scores.", hint="Give a file of the report's scores.")
+    if missing := set(report.versions) - set(file.estimates):
+        raise UsageError(
+            f"{file.name} comes without the voices of {min(missing)}.",
+            hint="Give estimates of each version of the report.",
+        )
 
 
 def _listened(report: Report) -> set[str]:

@@ -21,7 +21,7 @@ EXCERPT_S = 10.0  # seconds; longer ones are harder to judge (Recommendation ITU
 SHORTEST_EXCERPT_S = 2.0
 FILE_BYTES = 1_050_000  # of one recording with two versions: ten of them make a page of 14 MB
 LOWEST_RATE, HIGHEST_RATE = 8_000, 24_000  # Hz; browsers decode all between, voices have no more
-STORED_LUFS = -30.0  # of the mixture: 16 bits are far below what can be heard, and FLAC is short
+STORED_LUFS = -36.0  # of the mixture: the 16 bits end 65 dB below it, and FLAC stays short
 STORED_PEAK = 0.98  # at most, of any track
 PLAYED_LUFS = -18.0  # of every track, or as near as the peaks allow
 PLAYED_PEAK = 0.95
@@ -117,7 +117,7 @@ def _encoded(tracks: list[_Track], rate: int) -> list[bytes]:
 
 def _flac(samples: np.ndarray, rate: int) -> bytes:
     content = io.BytesIO()
-    soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
     return content.getvalue()
 
 

@@ -50,7 +50,7 @@ class BlindTest {
     const judged = this.choices.filter((choice) => choice !== undefined).length;
     return element("header", { class: "blind-head" },
       element("p", { class: "eyebrow" }, `Blind comparison · recording ${this.at + 1} of ${this.files.length}`),
-      element("h2", {}, element("bdi", {}, visible(file.name))),
+      element("h2", {}, breakable(file.name)),
       element("progress", { max: String(this.files.length), value: String(judged), "aria-label": `${judged} of ${this.files.length} judged` }));
   }
 
@@ -183,7 +183,7 @@ class BlindTest {
       element("tbody", {}, this.files.map((file, index) => {
         const { A, B } = this.lettersOf(index);
         const choice = this.choices[index];
-        return element("tr", {}, element("th", { scope: "row" }, element("bdi", {}, visible(file.name))),
+        return element("tr", {}, element("th", { scope: "row" }, breakable(file.name)),
           element("td", {}, swatch(A), nameOf(A)), element("td", {}, swatch(B), nameOf(B)),
           element("td", {}, choice === undefined ? "–" : choice === null ? "no difference" : [swatch(choice), nameOf(choice)]));
       }))));

@@ -26,8 +26,14 @@ function visible(name) {
   return name.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "\u{FFFD}");
 }
 
+/** A name in parts: where it is too long for its place, it breaks after a joint. */
+function breakable(name) {
+  const parts = visible(name).split(/(?<=[_.@/ -])/);
+  return element("bdi", {}, parts.flatMap((part, index) => (index ? [element("wbr"), part] : [part])));
+}
+
 function nameOf(version) {
-  return element("bdi", { class: "version-name" }, visible(version));
+  return element("span", { class: "version-name" }, breakable(version));
 }
 
 /** The mark that stands for a version in tables, plots and lanes. */

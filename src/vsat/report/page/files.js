@@ -12,7 +12,7 @@ class FileList {
     this.head = element("tr");
     this.node = section("Recordings", "Open one to see and hear it. Sort by any column.",
       this.toolbar(),
-      element("div", { class: "scroll" }, element("table", { class: "files" },
+      element("div", { class: "scroll files-scroll" }, element("table", { class: "files" },
         element("caption", { class: "unseen" }, "Recordings with their scores"),
         element("thead", {}, this.head), this.body)));
     this.node.id = "files";
@@ -83,7 +83,7 @@ class FileList {
     const toggle = element("button", {
       type: "button", class: "toggle", disabled: !file.block, "aria-expanded": "false",
       onclick: () => (this.open?.index === index ? this.close() : this.show(index)),
-    }, element("bdi", {}, visible(file.name)));
+    }, breakable(file.name));
     const main = element("tr", { class: "file", "data-file": String(index) });
     return { main, toggle, detail: null };
   }
@@ -106,7 +106,7 @@ class FileList {
   /** Heads are made once for each set of columns, so that the one that was pressed keeps the focus. */
   renderHead(columns) {
     if (this.head.childElementCount !== columns.length) {
-      this.head.replaceChildren(...columns.map((column) => element("th", { scope: "col", class: column.key === "name" ? null : "number" },
+      this.head.replaceChildren(...columns.map((column) => element("th", { scope: "col", class: column.key === "name" ? null : `number${column.key === "seconds" ? " length" : ""}` },
         element("button", { type: "button", class: "sort", onclick: () => this.sortBy(column.key) },
           column.version === undefined ? column.label : [swatch(column.version), nameOf(column.version)]))));
     }
@@ -118,7 +118,7 @@ class FileList {
   }
 
   cell(column, value, reach) {
-    if (column.key === "seconds") return element("td", { class: "number faint" }, value === null ? "–" : clock(value));
+    if (column.key === "seconds") return element("td", { class: "number faint length" }, value === null ? "–" : clock(value));
     const measure = report.measures[this.measure];
     const signed = column.key === "difference";
     const cell = element("td", { class: "number" }, measure ? formatted(measure, value, { signed }) : "–");
@@ -131,8 +131,9 @@ class FileList {
     const file = report.files[index];
     const row = this.rows[index];
     if (!file.block) return;
-    const holder = element("td", { colspan: String(this.columns().length) });
-    row.detail = element("tr", { class: "detail" }, holder);
+    const holder = element("div", { class: "holder" });
+    row.detail = element("tr", { class: "detail" },
+      element("td", { colspan: String(this.columns().length) }, holder));
     row.main.classList.add("opened");
     row.toggle.setAttribute("aria-expanded", "true");
     const opened = { index, stage: null };

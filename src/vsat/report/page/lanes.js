@@ -44,7 +44,7 @@ class Stage {
     return element("button", { type: "button", class: "option", onclick: (event) => this.act(event, () => this.choose(index)) },
       keyCap(String(index + 1)),
       one.hue === null ? null : element("span", { class: `swatch hue-${one.hue}`, "aria-hidden": "true" }),
-      element("bdi", {}, visible(one.label)));
+      breakable(one.label));
   }
 
   /** Do what a button says; after a click by pointer the keys belong to the stage again. */
@@ -61,7 +61,10 @@ class Stage {
       this.signals.forEach((one, index) => {
         const track = this.trackOf(index, voice);
         if (track < 0 || this.recording.tracks[track].voice !== voice || one.laneless) return;
-        grid.append(...this.lane(track, index, one));
+        const [label, canvas] = this.lane(track, index, one);
+        const isFirst = voice > 0 && this.recording.tracks[this.lanes.at(-2)?.track]?.voice !== voice;
+        for (const part of [label, canvas]) part.classList.toggle("first-of-voice", isFirst);
+        grid.append(label, canvas);
       });
     }
     grid.append(element("div", { class: "overlay", "aria-hidden": "true" }, this.cursor), this.timeAxis());
@@ -76,7 +79,7 @@ class Stage {
       onclick: (event) => this.act(event, () => this.seekTo(event, index, voice)),
     });
     const label = element("div", { class: `lane-label${one.hue === null ? "" : ` hue-${one.hue}`}` },
-      element("bdi", {}, visible(one.label)),
+      breakable(one.label),
       element("span", { class: "faint" }, `${voice ? `voice ${voice} · ` : ""}${gainDb < 0 ? MINUS : "+"}${Math.abs(gainDb).toFixed(1)} dB`));
     this.lanes.push({ track, canvas, label });
     return [label, canvas];
@@ -87,8 +90,10 @@ class Stage {
     const axis = element("div", { class: "time-axis", "aria-hidden": "true" });
     const { marks, decimals } = marksBetween(begin, begin + duration, 10);
     for (const mark of marks) {
-      const text = element("span", {}, `${mark.toFixed(decimals)} s`);
-      text.style.left = `${(100 * (mark - begin)) / duration}%`;
+      const share = (mark - begin) / duration;
+      const side = share < 0.02 ? "from" : share > 0.98 ? "to" : null;
+      const text = element("span", { class: side }, `${mark.toFixed(decimals)} s`);
+      text.style.left = `${100 * share}%`;
       axis.append(text);
     }
     return axis;

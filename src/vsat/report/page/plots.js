@@ -1,6 +1,6 @@
 // Distribution plots: a dot for each file, in rows under one axis.
 
-const PLOT = { width: 520, left: 14, right: 14, row: 34, axis: 26 };
+const PLOT = { width: 340, left: 10, right: 10, row: 34, axis: 26 };
 
 /** A scale from values to pixels that holds all values, with some room at either end. */
 function scaleFor(values, { around = null } = {}) {
@@ -79,7 +79,7 @@ function canvasOf(height, label) {
 }
 
 function axisOf(scale, bottom) {
-  const { marks, decimals } = marksBetween(scale.low, scale.high, 6);
+  const { marks, decimals } = marksBetween(scale.low, scale.high, 5);
   const group = drawing("g", { class: "axis" });
   for (const mark of marks) {
     const x = scale.at(mark);

@@ -95,8 +95,8 @@ function renderDistributions(pair, onFile) {
     element("figcaption", {}, withUnitAndBadge(measure)),
     stripPlot(index, onFile),
     pair ? element("p", { class: "plot-title" }, "Differences ",
-      element("span", { class: "faint" }, swatch(pair.candidate), " less ", swatch(pair.baseline), ", file by file",
-        differenceIn(pair, measure.key) ? "; band: 95 % interval of the mean" : "")) : null,
+      element("span", { class: "faint" }, swatch(pair.candidate), " less ", swatch(pair.baseline),
+        differenceIn(pair, measure.key) ? " · band: 95 % interval" : "")) : null,
     pair ? differencePlot(pair, index, onFile) : null));
   return section("Distributions", "A dot is a recording, a bar the mean. Click a dot to open its recording.",
     element("div", { class: "legend" }, report.versions.map((version) =>
