@@ -196,7 +196,8 @@ def test_one_recording_is_in_memory_at_a_time(tmp_path):
     names, before = ["a.wav", "b.wav", "c.wav"], []
 
     class Files:
-        left = list(names)
+        def __init__(self):
+            self.left = list(names)
 
         def __iter__(self):
             return self

@@ -107,9 +107,7 @@ def read_choices(path: Path) -> Choices:
             f"{path} can't be read: {error.strerror}.", hint="Name the file that the report saved."
         ) from error
     try:
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"has more than {MAX_BYTES} bytes")
-        return _choices(strict_json(content))
+        return _choices(content)
     except ValueError as error:
         raise UsageError(
             f"{path} is not a listener's choices: it {error}.",
@@ -117,8 +115,12 @@ def read_choices(path: Path) -> Choices:
         ) from error
 
 
-def _choices(value: Any) -> Choices:
-    fields = _object(value, {"format", "test_set", "test_set_digest", "versions", "choices"})
+def _choices(content: bytes) -> Choices:
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"has more than {MAX_BYTES} bytes")
+    fields = _object(
+        strict_json(content), {"format", "test_set", "test_set_digest", "versions", "choices"}
+    )
     if fields["format"] != FORMAT:
         raise ValueError(f"is of the format {fields['format']!r:.40} and not {FORMAT}")
     versions = [_text(one, "a version") for one in _list(fields["versions"], "versions")]

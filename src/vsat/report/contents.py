@@ -122,7 +122,8 @@ class ReportFile:
         for what, stack in stacks.items():
             if stack is not None and (stack.ndim != 2 or stack.shape[1:] != self.mixture.shape):
                 raise UsageError(
-                    f"{what} of {self.name} is {stack.shape}, and the mixture {self.mixture.shape}.",
+                    f"The {stack.shape} of {what} of {self.name} don't fit the mixture's"
+                    f" {self.mixture.shape}.",
                     hint="Give (sources, samples) of the mixture's length.",
                 )
         if not self.mixture.size:

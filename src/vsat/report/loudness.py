@@ -14,9 +14,15 @@ RELATIVE_GATE_LU = -10.0
 OFFSET_LUFS = -0.691  # makes a full-scale sine of 997 Hz in one channel -3.01 LUFS
 FILTER_RATE = 48_000  # Hz, of the coefficients
 STAGES = (  # numerator and denominator: the head's shelf, then the high pass
-    ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1, -1.69065929318241, 0.73248077421585)),
-    ((1.0, -2.0, 1.0), (1, -1.99004745483398, 0.99007225036621)),
-)  # fmt: skip
+    (
+        (1.53512485958697, -2.69169618940638, 1.19839281085285),
+        (1.0, -1.69065929318241, 0.73248077421585),
+    ),
+    (
+        (1.0, -2.0, 1.0),
+        (1.0, -1.99004745483398, 0.99007225036621),
+    ),
+)
 
 
 def loudness_lufs(samples: np.ndarray, sample_rate: int) -> float:

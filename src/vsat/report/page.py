@@ -63,10 +63,10 @@ def write_report(path: Path, report: Report, files: Iterable[ReportFile]) -> Pat
 
 
 def embedded(value: object) -> str:
-    """JSON that can stand in an HTML script element, whatever texts it holds.
+    r"""JSON that can stand in an HTML script element, whatever texts it holds.
 
     >>> embedded({"name": "</script>"})
-    '{"name":"\\\\u003c/script>"}'
+    '{"name":"\\u003c/script>"}'
     """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
@@ -99,7 +99,8 @@ def _write_audio(
     page: IO[str], report: Report, files: Iterable[ReportFile]
 ) -> dict[str, dict[str, Any]]:
     """Write a block for each recording; return what the list of files says of it."""
-    listened, heard = _listened(report), {}
+    listened = _listened(report)
+    heard: dict[str, dict[str, Any]] = {}
 
     def of(file: ReportFile) -> tuple[str, dict[str, Any]]:
         _check(file, report)

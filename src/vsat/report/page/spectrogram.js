@@ -10,8 +10,14 @@ const LIGHT_RAMP = [
   [0.77, 133, 46, 116], [0.9, 68, 25, 84], [1, 22, 12, 40],
 ];
 
+/** Cosines and sines of half a turn, in steps of a turn's n-th part. */
+function rotationsOf(n) {
+  const angles = Float64Array.from({ length: n / 2 }, (_, k) => (-2 * Math.PI * k) / n);
+  return { cosines: angles.map(Math.cos), sines: angles.map(Math.sin) };
+}
+
 /** In-place Fourier transform of radix two: Cooley and Tukey 1965. */
-function transform(real, imaginary) {
+function transform(real, imaginary, { cosines, sines }) {
   const n = real.length;
   for (let i = 1, j = 0; i < n; i += 1) {
     let bit = n >> 1;
@@ -24,10 +30,9 @@ function transform(real, imaginary) {
   }
   for (let size = 2; size <= n; size *= 2) {
     const half = size / 2;
-    const angle = (-2 * Math.PI) / size;
     for (let k = 0; k < half; k += 1) {
-      const c = Math.cos(angle * k);
-      const s = Math.sin(angle * k);
+      const c = cosines[(k * n) / size];
+      const s = sines[(k * n) / size];
       for (let i = k; i < n; i += size) {
         const j = i + half;
         const re = real[j] * c - imaginary[j] * s;
@@ -47,6 +52,7 @@ function spectrogramOf(samples, rate) {
   const size = 2 ** Math.round(Math.log2(SPECTROGRAM.window_s * rate));
   const taper = Float64Array.from({ length: size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size));
   const edges = melEdges(rate, size);
+  const rotations = rotationsOf(size);
   const power = new Float32Array(rows * columns);
   const real = new Float64Array(size);
   const imaginary = new Float64Array(size);
@@ -54,7 +60,7 @@ function spectrogramOf(samples, rate) {
     const begin = Math.round(((column + 0.5) / columns) * samples.length - size / 2);
     for (let i = 0; i < size; i += 1) real[i] = (samples[begin + i] || 0) * taper[i];
     imaginary.fill(0);
-    transform(real, imaginary);
+    transform(real, imaginary, rotations);
     for (let row = 0; row < rows; row += 1) {
       power[row * columns + column] = bandPower(real, imaginary, edges[row], edges[row + 1]) / (size * size);
     }
