@@ -9,6 +9,7 @@ a quarter of the mixture left in.
 """
 
 import argparse
+import io
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from PIL import Image
 
 from vsat import VoiceSeparator
 from vsat.metrics import (
@@ -161,19 +163,21 @@ def compared(scores: dict[str, dict[str, dict[str, float]]]) -> Comparison:
 
 
 def take_picture(report: Path, picture: Path) -> None:
-    """Open the report in Chromium, then its first recording, and keep what is to be seen."""
+    """Keep what Chromium shows of the report, with its last recording open, in few colours."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"))
         page = browser.new_page(viewport={"width": 1180, "height": 900})
         page.goto(report.resolve().as_uri())
-        for key in ("j", "j", "j", "4", "ArrowRight", "ArrowRight"):
-            page.keyboard.press(key)
+        page.keyboard.press("k")
         page.wait_for_selector(".stage[data-drawn]")
+        for key in ("4", "ArrowRight", "ArrowRight"):
+            page.keyboard.press(key)
         page.evaluate("document.activeElement.blur()")
-        page.screenshot(path=picture, full_page=True)
+        screenshot = page.screenshot(full_page=True)
         browser.close()
+    Image.open(io.BytesIO(screenshot)).quantize(256).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,14 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from vsat.report import (
     Comparison,
@@ -438,6 +442,20 @@ def test_text_stands_out_from_its_ground(page, scheme):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for text in ("good", "bad", "open"):
         assert contrast(colours[text], colours["surface"]) >= 4.5, text
+
+
+@pytest.mark.skipif(
+    not (shutil.which("espeak-ng") and shutil.which("flite")), reason="needs espeak-ng and flite"
+)
+def test_the_example_makes_a_report_and_its_picture(tmp_path):
+    script = Path(__file__).parent.parent / "examples" / "make_report.py"
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    command = [sys.executable, str(script), str(page), "--picture", str(picture)]
+    subprocess.run(command, check=True, timeout=120)
+    assert page.stat().st_size < 6e6
+    with Image.open(picture) as image:
+        assert image.width == 1180
+        assert image.height > 2_000
 
 
 def contrast(first, second):

@@ -1,8 +1,8 @@
 """The audio of a report: an excerpt of each recording, all its tracks exactly aligned, as FLAC.
 
-FLAC because what is judged must be what was measured: every browser decodes it, sample for sample,
-without the delay that MP3, Vorbis and Opus put before their first sample. The price is size, which
-a limit for each recording holds: its excerpt is made as short as that takes.
+FLAC because what is judged must be what was measured, in every browser: a lossy form's own error
+is as large as what versions differ by (docs/decisions/0014). The price is size, which a limit for
+each recording holds: its excerpt is made as short as that takes.
 """
 
 import base64
