@@ -9,7 +9,6 @@ a quarter of the mixture left in.
 """
 
 import argparse
-import io
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from PIL import Image
 
 from vsat import VoiceSeparator
 from vsat.metrics import (
@@ -163,7 +161,7 @@ def compared(scores: dict[str, dict[str, dict[str, float]]]) -> Comparison:
 
 
 def take_picture(report: Path, picture: Path) -> None:
-    """Keep what Chromium shows of the report, with its last recording open, in few colours."""
+    """Keep what Chromium shows of the report, with its last recording open."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -175,9 +173,8 @@ def take_picture(report: Path, picture: Path) -> None:
         for key in ("4", "ArrowRight", "ArrowRight"):
             page.keyboard.press(key)
         page.evaluate("document.activeElement.blur()")
-        screenshot = page.screenshot(full_page=True)
+        page.screenshot(path=picture, full_page=True)
         browser.close()
-    Image.open(io.BytesIO(screenshot)).quantize(256).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

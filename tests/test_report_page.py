@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,9 @@ def context():
         browser.close()
 
 
-@pytest.fixture
-def page(context, report_path):
-    """The report as it opens from disk; fails where it complained, or asked for anything else."""
+@contextmanager
+def opened(context, path):
+    """A report as it opens from disk; fails where it complained, or asked for anything else."""
     page, troubles, requests = context.new_page(), [], []
     page.on("console", lambda message: troubles.append(message.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -110,13 +111,18 @@ def page(context, report_path):
     page.on("request", lambda request: requests.append(request.url))
     page.add_init_script(LISTENER)
     page.set_default_timeout(10_000)
-    page.goto(report_path.as_uri())
+    page.goto(path.as_uri())
     yield page
     assert troubles == []
-    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [
-        report_path.as_uri()
-    ]
+    outside = [url for url in requests if not url.startswith(("data:", "blob:"))]
+    assert outside == [path.as_uri()]
     page.close()
+
+
+@pytest.fixture
+def page(context, report_path):
+    with opened(context, report_path) as page:
+        yield page
 
 
 def press(page, *keys):
@@ -418,6 +424,53 @@ def test_a_blind_comparison_that_was_left_goes_on(page):
     assert page.locator("progress").get_attribute("value") == "1"
 
 
+def plain_report(versions, scores=None, *, n_voices=2, comparisons=()):
+    """A report on one real conversation: no references."""
+    mixture = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
+    voices = np.stack([mixture / n_voices] * n_voices)
+    file = ReportFile("meeting.wav", mixture, RATE, dict.fromkeys(versions, voices))
+    by_version = {label: scores or {} for label in versions}
+    return Report("Heard", "", versions, {file.name: by_version}, comparisons), [file]
+
+
+def test_one_version_alone_can_be_listened_to(context, tmp_path):
+    report, files = plain_report(("only@1",), {"est_si_sdr_db": 3.0})
+    with opened(context, write_report(tmp_path / "one.html", report, files)) as page:
+        open_first(page)
+        assert page.locator(".segmented .option").all_inner_texts()[:2] == [
+            "1\nMixture",
+            "2\nonly@1",
+        ]
+        assert page.locator("#begin-blind").count() == 0
+        assert page.locator(".lane-label").count() == 3
+
+
+def test_versions_without_any_score_can_still_be_heard_blind(context, tmp_path):
+    report, files = plain_report(("a@1", "b@1"), n_voices=3)
+    with opened(context, write_report(tmp_path / "none.html", report, files)) as page:
+        open_first(page)
+        assert page.locator(".lane-label").count() == 7
+        press(page, "Escape")
+        page.locator("#begin-blind").click()
+        page.wait_for_selector("#blind .stage[data-drawn]")
+        press(page, "n")
+        assert "You preferred neither" in page.locator("#blind h2").inner_text()
+
+
+def test_of_three_versions_each_pair_can_be_looked_at(context, tmp_path):
+    pairs = [("a@1", "a@2"), ("a@1", "a@3")]
+    compared = [Comparison(*pair, "stoi", "worse", f"{pair[1]} is worse.", ()) for pair in pairs]
+    report, files = plain_report(("a@1", "a@2", "a@3"), {"stoi": 0.5}, comparisons=tuple(compared))
+    with opened(context, write_report(tmp_path / "three.html", report, files)) as page:
+        assert page.locator(".verdict").count() == 2
+        page.locator("label", has_text="Difference").locator("select").select_option("1")
+        assert page.locator(".plot-title .hue-2").count() == 1
+        page.locator("#begin-blind").click()
+        page.wait_for_selector("#blind .stage[data-drawn]")
+        press(page, "f")
+        assert '"a@3"' in page.locator("#choices-json").input_value()
+
+
 @pytest.mark.parametrize("width", [360, 700, 1200])
 def test_nothing_is_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 800})
@@ -444,6 +497,7 @@ def test_text_stands_out_from_its_ground(page, scheme):
         assert contrast(colours[text], colours["surface"]) >= 4.5, text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (shutil.which("espeak-ng") and shutil.which("flite")), reason="needs espeak-ng and flite"
 )

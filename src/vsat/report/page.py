@@ -54,7 +54,10 @@ def write_report(path: Path, report: Report, files: Iterable[ReportFile]) -> Pat
         "style": style,
         "script": script,
     }
-    with replace_atomically(path) as staged, open(staged, "w", encoding="utf-8") as page:
+    with (
+        replace_atomically(path) as staged,
+        open(staged, "w", encoding="utf-8", newline="\n") as page,
+    ):
         page.write(Template(head).substitute(values))
         heard = _write_audio(page, report, files)
         values["report"] = embedded(_content(report, heard))

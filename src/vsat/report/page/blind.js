@@ -31,19 +31,28 @@ class BlindTest {
     const file = this.files[index];
     const holder = element("div", { class: "card" });
     this.node.replaceChildren(this.heading(file), holder, this.choiceButtons(), this.footer());
-    const recording = await openRecording(file);
-    if (this.at !== index || !holder.isConnected) return;
-    const letters = this.lettersOf(index);
-    this.stage = new Stage(this.player, recording, [
+    try {
+      const recording = await openRecording(file);
+      if (this.at !== index || !holder.isConnected) return;
+      this.stage = new Stage(this.player, recording, this.signals(), file.name);
+      holder.append(this.stage.node);
+      this.stage.node.focus({ preventScroll: true });
+      window.scrollTo({ top: 0, behavior: calmly() });
+      await this.stage.draw();
+    } catch (error) {
+      holder.append(decodingFailure(error));
+    }
+  }
+
+  /** What can be heard: the letters are not drawn, for a spectrogram could tell. */
+  signals() {
+    const letters = this.lettersOf(this.at);
+    return [
       ...["A", "B"].map((letter) =>
         ({ signal: report.versions.indexOf(letters[letter]), label: letter, hue: null, laneless: true })),
       { signal: "mixture", label: "Mixture", hue: null },
       { signal: "reference", label: "Reference", hue: null },
-    ]);
-    holder.append(this.stage.node);
-    this.stage.node.focus({ preventScroll: true });
-    window.scrollTo({ top: 0, behavior: calmly() });
-    await this.stage.draw();
+    ];
   }
 
   heading(file) {

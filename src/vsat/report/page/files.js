@@ -142,13 +142,13 @@ class FileList {
     try {
       const recording = await openRecording(file);
       if (this.open !== opened) return;
-      opened.stage = new Stage(this.player, recording, openSignals());
+      opened.stage = new Stage(this.player, recording, openSignals(), file.name);
       holder.append(opened.stage.node, excerptNote(recording));
       if (focus) opened.stage.node.focus({ preventScroll: true });
       row.main.scrollIntoView({ block: "start", behavior: calmly() });
       await opened.stage.draw();
     } catch (error) {
-      holder.append(element("p", { class: "notice" }, `This browser can't decode the audio (${error.name}).`));
+      holder.append(decodingFailure(error));
     }
   }
 

@@ -5,14 +5,14 @@ class Stage {
    * signals: [{signal, label, hue, laneless}] in the order of the number keys;
    * what is laneless can be heard, and is not drawn.
    */
-  constructor(player, recording, signals) {
+  constructor(player, recording, signals, name) {
     this.player = player;
     this.recording = recording;
     this.signals = signals.filter((one) => recording.tracks.some((track) => track.signal === one.signal));
     this.voices = Math.max(1, ...recording.tracks.map((track) => track.voice));
     this.signal = 0;
     this.voice = 1;
-    this.node = element("div", { class: "stage", tabindex: "-1", role: "group", "aria-label": "Player" });
+    this.node = element("div", { class: "stage", tabindex: "-1", role: "group", "aria-label": `Player of ${visible(name)}` });
     this.build();
     this.update = () => this.render();
     player.listeners.add(this.update);

@@ -13,6 +13,10 @@ async function openRecording(file) {
   return { ...block, tracks, duration: tracks[0].buffer.duration };
 }
 
+function decodingFailure(error) {
+  return element("p", { class: "notice", role: "alert" }, `This browser can't decode the audio (${error.name}).`);
+}
+
 function bytesOf(base64) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);

@@ -10,7 +10,7 @@ function mean(values) {
 /** Scores of one version in one measure, a value or null for each file. */
 function scoresOf(version, measureIndex) {
   const versionIndex = report.versions.indexOf(version);
-  return report.files.map((file) => file.scores[versionIndex][measureIndex]);
+  return report.files.map((file) => file.scores[versionIndex][measureIndex] ?? null);
 }
 
 /** Candidate less baseline, file by file; null where one of them is missing. */
