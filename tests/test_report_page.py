@@ -270,6 +270,16 @@ def test_at_the_end_it_stops_and_begins_again(page):
     assert page.evaluate("starts[0][1]") == 0
 
 
+def test_a_browser_without_a_sound_device_says_so(page):
+    page.evaluate("() => { AudioContext.prototype.resume = () => new Promise(() => {}); }")
+    open_first(page)
+    assert page.get_by_role("alert").count() == 0
+    press(page, "Space")
+    page.get_by_role("alert").wait_for()
+    assert "no sound" in page.get_by_role("alert").inner_text()
+    assert page.evaluate("starts") == []
+
+
 def test_a_click_in_a_lane_seeks_there_and_lets_it_through(page):
     open_first(page)
     lane = page.locator("canvas.spectrogram").nth(5)

@@ -26,9 +26,9 @@ function visible(name) {
   return name.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "\u{FFFD}");
 }
 
-/** A name in parts: where it is too long for its place, it breaks after a joint. */
+/** A name in parts: where it is too long for its place, it breaks at a joint. */
 function breakable(name) {
-  const parts = visible(name).split(/(?<=[_.@/ -])/);
+  const parts = visible(name).split(/(?<=[_./ -])|(?=@)/);
   return element("bdi", {}, parts.flatMap((part, index) => (index ? [element("wbr"), part] : [part])));
 }
 

@@ -27,11 +27,14 @@ class Stage {
       type: "range", min: "0", max: String(this.recording.duration), step: "0.01", "aria-label": "Position in seconds",
       oninput: () => this.player.seek(Number(this.slider.value)),
     });
+    this.muteNotice = element("p", { class: "notice", role: "alert", hidden: true },
+      "This browser gives no sound: it found no device to play on, or does not let this page use it.");
     this.signalButtons = this.signals.map((one, index) => this.optionButton(index, one));
     this.voiceButtons = Array.from({ length: this.voices }, (_, index) =>
       element("button", { type: "button", class: "option", onclick: (event) => this.act(event, () => this.choose(this.signal, index + 1)) }, `Voice ${index + 1}`));
     this.node.append(
       element("div", { class: "transport" }, this.playButton, this.time, this.slider),
+      this.muteNotice,
       element("div", { class: "options" },
         element("div", { class: "segmented", role: "group", "aria-label": "Listen to" }, this.signalButtons),
         this.voices > 1
@@ -143,7 +146,8 @@ class Stage {
   }
 
   render() {
-    const { playing, selected } = this.player;
+    const { playing, selected, isMute } = this.player;
+    this.muteNotice.hidden = !isMute;
     this.playButton.textContent = playing ? "❚❚" : "▶";
     this.playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.signalButtons.forEach((button, index) => button.setAttribute("aria-pressed", String(index === this.signal)));

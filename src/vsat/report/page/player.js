@@ -1,11 +1,13 @@
 // Plays all tracks of a recording on one clock and lets one of them through.
 
 const FADE_S = 0.012; // between two tracks: short enough to compare, long enough not to click
+const PATIENCE_S = 2; // for a sound device; without one some browsers wait for ever
 const LEAD_S = 0.03; // so that all tracks are ready when they begin
 
 class Player {
   constructor() {
     this.context = null;
+    this.isMute = false;
     this.listeners = new Set();
     this.load(null);
   }
@@ -42,8 +44,16 @@ class Player {
     if (!this.recording || this.playing) return;
     const recording = this.recording;
     this.context ??= new AudioContext({ latencyHint: "interactive" });
-    await this.context.resume();
+    const hasSound = await Promise.race([
+      this.context.resume().then(() => true),
+      new Promise((resolve) => { setTimeout(resolve, 1000 * PATIENCE_S, false); }),
+    ]);
     if (this.recording !== recording || this.playing) return;
+    this.isMute = !hasSound;
+    if (this.isMute) {
+      this.changed();
+      return;
+    }
     if (this.offset >= this.duration - 0.01) this.offset = 0;
     this.begin();
     this.changed();
