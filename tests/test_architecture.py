@@ -14,7 +14,7 @@ FLOORS = [
     {"bundle", "audio", "networks", "metrics"},
     {"engines"},
     {"registry", "assembly"},
-    {"separator", "picture", "tuning", "convert", "updates", "estimation"},
+    {"separator", "picture", "report", "tuning", "convert", "updates", "estimation"},
     {"evaluation"},
     {"qualification"},
     {"cli"},

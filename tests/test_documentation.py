@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsat.cli.application import COMMANDS, vsat
+from vsat.report import read_choices
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,9 +20,11 @@ README = (ROOT / "README.md").read_text()
 @pytest.mark.parametrize(
     "name",
     [
-        "vsat.convert.exporting", "vsat.convert.model_card", "vsat.metrics.decibels",
-        "vsat.metrics.measuring", "vsat.metrics.permutation", "vsat.metrics.si_sdr",
-        "vsat.progress", "vsat.separator", "vsat.updates.origin",
+        "vsat.convert.candidate", "vsat.convert.exporting", "vsat.convert.model_card",
+        "vsat.evaluation.differences", "vsat.metrics.decibels", "vsat.metrics.measuring",
+        "vsat.metrics.permutation", "vsat.metrics.si_sdr", "vsat.progress", "vsat.report.choices",
+        "vsat.report.contents", "vsat.report.loudness", "vsat.report.measures",
+        "vsat.report.page", "vsat.separator", "vsat.updates.origin",
     ],
 )  # fmt: skip
 def test_examples_in_docstrings_hold(name):
@@ -49,6 +52,15 @@ def test_the_readme_names_every_command_and_no_other():
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_choices_in_the_page_on_the_report_are_of_the_form_that_is_read(tmp_path):
+    (example,) = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs" / "report.md").read_text(), re.DOTALL
+    )
+    path = tmp_path / "choices.json"
+    path.write_text(example)
+    assert len(read_choices(path).choices) == 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)
