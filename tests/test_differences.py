@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from vsat.evaluation.differences import Verdict, compare, wilson_interval
+from vsat.evaluation.differences import Verdict, compare
 
 SHAPES = {
     "normal": lambda random, n: random.normal(0, 1, n),
@@ -75,9 +75,3 @@ def test_the_same_question_has_the_same_answer():
     there, back = compare("x", one, other), compare("x", other, one)
     assert there.mean == -back.mean
     assert there.low == pytest.approx(-back.high, abs=0.05)
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (5, 10), (0, 0)])
-def test_the_interval_of_a_share_stays_within_0_and_1(k, n):
-    low, high = wilson_interval(k, n)
-    assert 0 <= low <= (k / n if n else 0) <= high <= 1

@@ -27,12 +27,14 @@ from vsat.errors import (
 )
 
 if TYPE_CHECKING:
+    from vsat.evaluation import ModelEvaluator
     from vsat.registry import ModelRegistry
     from vsat.separator import SeparationResult, VoiceSeparator
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ModelEvaluator": "vsat.evaluation",
     "ModelRegistry": "vsat.registry",
     "SeparationResult": "vsat.separator",
     "VoiceSeparator": "vsat.separator",
@@ -48,6 +50,7 @@ __all__ = [
     "HubError",
     "InUseError",
     "MissingExtraError",
+    "ModelEvaluator",
     "ModelNotFoundError",
     "ModelRegistry",
     "RegistryError",

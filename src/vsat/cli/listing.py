@@ -40,12 +40,20 @@ offset_option: Callable[[Any], Any] = click.option(
     metavar="TEXT",
     help="Versions of which this is so, such as 'tuned and val_si_sdr_db > 8'.",
 )
+@click.option(
+    "--on", "test_set", metavar="NAME", help="Rank versions by what they scored on a test set."
+)
 @limit_option
 @offset_option
 @json_option
 @click.pass_obj
 def models(
-    invocation: Invocation, filter_text: str | None, limit: int | None, offset: int, as_json: bool
+    invocation: Invocation,
+    filter_text: str | None,
+    test_set: str | None,
+    limit: int | None,
+    offset: int,
+    as_json: bool,
 ) -> None:
     """List the models, the version of each that is current, and how many there are.
 
@@ -55,6 +63,11 @@ def models(
     or, not and brackets combine.
     """
     registry = invocation.registry()
+    if test_set is not None:
+        from vsat.cli.ranking import show_ranking  # only here: it loads what measures
+
+        show_ranking(registry, test_set, filter_text, limit=limit, offset=offset, as_json=as_json)
+        return
     if filter_text is not None:
         versions = registry.find_versions(filter_text, limit=limit, offset=offset)
         _list_versions(versions, as_json=as_json)

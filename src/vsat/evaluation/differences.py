@@ -103,26 +103,6 @@ def compare(measure: str, one: Sequence[float], other: Sequence[float]) -> Diffe
     return Difference(measure, mean, low, high, wins, n_files, verdict, more)
 
 
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a share, also where it is near 0 or 1.
-
-    References:
-        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
-
-    >>> low, high = wilson_interval(8, 10)
-    >>> round(low, 3), round(high, 3)
-    (0.49, 0.943)
-    """
-    if not trials:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    share, weight = successes / trials, z * z / trials
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return low if successes else 0.0, high if successes < trials else 1.0
-
-
 def _resampled_means(differences: np.ndarray) -> np.ndarray:
     random = np.random.default_rng(0)  # the same answer to the same question
     drawn = random.integers(len(differences), size=(RESAMPLES, len(differences)))

@@ -8,8 +8,7 @@ import numpy as np
 
 from vsat.errors import UsageError
 from vsat.evaluation.example import Audio, Example, load
-from vsat.evaluation.folder import given_examples
-from vsat.evaluation.pinned import Pinned, as_test_set, check_unchanged
+from vsat.evaluation.pinned import Pinned, as_test_set, check_unchanged, of_recordings
 from vsat.evaluation.results import Comparison, Evaluation, Scores, held_against_the_first
 from vsat.evaluation.run import Run
 from vsat.metrics import DEFAULT_MEASURES, MEASURES
@@ -75,8 +74,7 @@ class ModelEvaluator:
             AudioError: a recording can't be read, or its references don't belong to it.
             MissingExtraError: a measure needs the extra `evaluate`.
         """
-        examples = given_examples(test_audio_files, references)
-        return self.evaluate(model_id, _unpinned(examples)).scores
+        return self.evaluate(model_id, of_recordings(test_audio_files, references)).scores
 
     def compare_models(
         self, model_ids: Sequence[str], test_audio_file: str | Path, references: Paths | None = None
@@ -95,12 +93,13 @@ class ModelEvaluator:
         Raises:
             VsatError: as `evaluate_model`.
         """
-        (example,) = given_examples([test_audio_file], None if references is None else [references])
-        test_set = _unpinned([example])
+        test_set = of_recordings([test_audio_file], None if references is None else [references])
+        (example,) = test_set.examples
+        ((_, voices),) = self.voices(model_ids, [example])
         return {
             model_id: {
                 "metrics": self.evaluate(model_id, test_set).scores[example.name],
-                "output": next(self.voices([model_id], [example]))[1][model_id],
+                "output": voices[model_id],
             }
             for model_id in model_ids
         }
@@ -196,11 +195,6 @@ class ModelEvaluator:
 
 def _name(record: VersionRecord) -> str:
     return f"{record.model_id}@{record.version}"
-
-
-def _unpinned(examples: Sequence[Example]) -> Pinned:
-    digests = tuple(example.digest() for example in examples)
-    return Pinned("", Path(), tuple(examples), digests)
 
 
 def _parts(progress: Progress, count: int) -> list[Callable[[float, float], None]]:

@@ -1,14 +1,14 @@
 """Test sets that stay what they are: a file that changed is noticed by its digest."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vsat.errors import AudioError, RegistryError
 from vsat.evaluation.example import Example, Part
-from vsat.evaluation.folder import find_examples, find_voices
+from vsat.evaluation.folder import find_examples, find_voices, given_examples
 from vsat.progress import Progress, silent
 from vsat.registry import ModelRegistry
 
@@ -181,7 +181,22 @@ def as_test_set(registry: ModelRegistry, what: str | Path) -> Pinned:
     """
     folder = Path(what)
     if folder.is_dir():
-        examples = find_examples(folder)
-        digests = tuple(example.digest() for example in examples)
-        return Pinned(str(folder), folder, tuple(examples), digests)
+        return _unpinned(find_examples(folder), str(folder))
     return pinned(registry, str(what))
+
+
+def of_recordings(
+    files: Sequence[str | Path], references: Sequence[Sequence[str | Path]] | None = None
+) -> Pinned:
+    """Recordings as a test set without a name, as `given_examples` finds them.
+
+    Raises:
+        UsageError: references and recordings don't fit.
+        StorageError: a file can't be read.
+    """
+    return _unpinned(given_examples(files, references), "")
+
+
+def _unpinned(examples: Sequence[Example], name: str) -> Pinned:
+    digests = tuple(example.digest() for example in examples)
+    return Pinned(name, Path(name), tuple(examples), digests)

@@ -73,11 +73,10 @@ class Run:
 
     def _asked(self, example: Example, scores: Kept) -> Scores:
         """Of all that is known, what was asked for, as far as it is defined."""
-        return {
-            key: value
-            for key, value in scores.items()
-            if value is not None and (key in self._measures) == example.has_references
-        }
+        estimated = sorted(key for key in scores if key.startswith(ESTIMATED))
+        wanted = self._measures if example.has_references else estimated
+        found = {key: scores[key] for key in wanted}
+        return {key: value for key, value in found.items() if value is not None}
 
     def _scored(
         self, pairs: Sequence[tuple[Example, str]]

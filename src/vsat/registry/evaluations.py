@@ -129,6 +129,28 @@ class Evaluations:
                 found.setdefault(str(example), {})[str(measure)] = value
         return found
 
+    def means(self, examples: Sequence[str], measure: str, setting: Setting) -> dict[str, float]:
+        """The mean of a measure by the digest of the version, of those that have it everywhere.
+
+        Args:
+            examples: digests of all the examples that count.
+            measure: its key.
+            setting: in which the versions were run.
+        """
+        sums: dict[str, list[float]] = {}
+        for start in range(0, len(examples), _CHUNK):
+            part = examples[start : start + _CHUNK]
+            rows = self._store.rows(
+                "SELECT digest, value FROM scores WHERE machine = ? AND engine = ?"
+                " AND precision = ? AND measure = ? AND value IS NOT NULL"
+                f" AND example IN ({', '.join('?' * len(part))})",
+                (settings.machine_id(), setting.engine, setting.precision, measure, *part),
+            )
+            for digest, value in rows:
+                sums.setdefault(str(digest), []).append(float(value))
+        whole = {digest: values for digest, values in sums.items() if len(values) == len(examples)}
+        return {digest: sum(values) / len(values) for digest, values in whole.items()}
+
     def keep_scores(
         self, digest: str, example: str, setting: Setting, values: Mapping[str, float | None]
     ) -> None:

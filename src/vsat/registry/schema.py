@@ -156,6 +156,7 @@ _THIRD = (
         at TEXT NOT NULL,
         PRIMARY KEY (digest, example, machine, engine, precision, measure)
     ) WITHOUT ROWID""",
+    "CREATE INDEX scores_by_example ON scores (example, measure)",
     """CREATE TABLE preferences (
         test_set TEXT NOT NULL,
         file TEXT NOT NULL,
