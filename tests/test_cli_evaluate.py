@@ -84,7 +84,7 @@ def test_choices_of_a_listener_are_kept(vsat_of, talks, tmp_path):
     code, out, _ = vsat_of("compare", "--choices", path)
     assert code == 0
     assert "toy@2 was preferred to toy@1 in 100 %" in out
-    assert "of 3 recordings; in 1," in out
+    assert "of 3 recordings, and no difference was heard in 1." in out
     document["choices"][0]["preferred"] = "toy@1"
     path.write_text(json.dumps(document))
     found = json.loads(vsat_of("compare", "--choices", path, "--json")[1])

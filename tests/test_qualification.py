@@ -3,19 +3,16 @@
 import json
 import subprocess
 
-import numpy as np
 import pytest
-import soundfile
 import toys
+from recordings import save, save_talk, tone
 
 pytest.importorskip("onnx")
 
 import vsat
 from vsat import qualification
-from vsat.errors import AudioError, EngineError, UsageError
-from vsat.qualification import find_scored, qualify
-
-RATE = 8_000
+from vsat.errors import AudioError, EngineError
+from vsat.qualification import qualify
 
 
 @pytest.fixture
@@ -23,27 +20,10 @@ def registry(tmp_path):
     return vsat.ModelRegistry(tmp_path / "home")
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch):
-    """The process that measures reads this from its own module, so its window stays as it is."""
-    monkeypatch.setattr(qualification, "MIN_LENGTH_S", 0.1)
-
-
-def save(path, samples, rate=RATE):
-    soundfile.write(path, samples, rate, subtype="FLOAT")
-
-
 @pytest.fixture
 def scored(tmp_path):
-    """A recording of a low and a high tone, and both tones."""
-    folder = tmp_path / "scored"
-    folder.mkdir()
-    time = np.arange(2 * RATE) / RATE
-    low, high = 0.1 * np.sin(2 * np.pi * 150 * time), 0.1 * np.sin(2 * np.pi * 3_300 * time)
-    save(folder / "talk.wav", low + high)
-    save(folder / "talk.s1.wav", low)
-    save(folder / "talk.s2.wav", high)
-    return folder
+    """A folder with a recording of a low and a high tone, and both tones."""
+    return save_talk(tmp_path / "scored").parent
 
 
 def test_speed_and_memory_of_a_bare_graph_are_kept(registry, tmp_path):
@@ -61,32 +41,23 @@ def test_speed_and_memory_of_a_bare_graph_are_kept(registry, tmp_path):
 
 def test_scores_are_kept_under_the_name_of_the_recording(registry, tmp_path, scored):
     toys.register(registry, tmp_path, toys.low_and_high())
-    found = qualify("toy", registry, find_scored(scored))
-    assert found.scores_db["talk.wav"] > 15
+    found = qualify("toy", registry, scored)
+    assert found.scores_db["talk"] > 15
     kept = registry.measurements(registry.resolve("toy").digest)
-    assert kept["si_sdri_db of talk.wav"] == found.scores_db["talk.wav"]
+    assert kept["si_sdri_db of talk"] == found.scores_db["talk"]
 
 
 def test_a_model_that_does_nothing_improves_nothing(registry, tmp_path, scored):
     toys.register(registry, tmp_path, toys.scaled(0.5, 0.5))
-    found = qualify("toy", registry, find_scored(scored))
-    assert found.scores_db["talk.wav"] == pytest.approx(0, abs=0.01)
+    found = qualify("toy", registry, scored)
+    assert found.scores_db["talk"] == pytest.approx(0, abs=0.01)
 
 
-def test_recordings_and_voices_that_do_not_fit_are_said(registry, tmp_path, scored):
+def test_voices_that_do_not_fit_are_said(registry, tmp_path, scored):
     toys.register(registry, tmp_path, toys.low_and_high())
-    save(scored / "talk.s2.wav", np.zeros(99))
-    with pytest.raises(AudioError, match="length and rate"):
-        qualify("toy", registry, find_scored(scored))
-    save(scored / "talk.s2.wav", np.zeros(2 * RATE))
-    save(scored / "talk.s3.wav", np.zeros(2 * RATE))
-    with pytest.raises(AudioError, match="3 voices"):
-        qualify("toy", registry, find_scored(scored))
-    (scored / "talk.wav").unlink()
-    with pytest.raises(UsageError, match="no recording with its voices"):
-        find_scored(scored)
-    with pytest.raises(UsageError, match="no folder"):
-        find_scored(scored / "gone")
+    save(scored / "talk.s2.wav", tone(900, 1))
+    with pytest.raises(AudioError, match="shorter than its mixture"):
+        qualify("toy", registry, scored)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,21 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from vsat.audio.io import open_recording, read_blocks
 from vsat.bundle import Bundle, read_bundle
 from vsat.engines import Engine, available_engines, open_engine
-from vsat.errors import AudioError, EngineError, UsageError
-from vsat.metrics import si_sdr_improvement_db
+from vsat.errors import EngineError
 from vsat.registry import ModelRegistry
-from vsat.separator import VoiceSeparator
 
 WINDOW_S = 12.0  # of audio that is separated at once, as for a recording
 N_WARM_UPS = 2  # the engine compiles for any length first, then for one that comes again
 N_RUNS, ENOUGH_S = 3, 1.5  # at most so many runs, and no more once they took so long
 AGREEMENT_LENGTHS_S = (1.0, 1.37, 2.5)
 TIME_LIMIT_S = 900  # on a slow machine, for a large model
-VOICE_NAME = re.compile(r"(?P<stem>.+)\.s[1-9](?P<suffix>\.[A-Za-z0-9]+)")
-MIN_LENGTH_S = 0.5  # of a recording that is scored
+SCORE = "si_sdri_db"  # of recordings with references
 
 
 @dataclass(frozen=True)
@@ -53,22 +48,20 @@ class Qualification:
     scores_db: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A mixture with the voices that it is made of, one file each."""
-
-    mixture: Path
-    references: tuple[Path, ...]
-
-
 def qualify(
-    model_id: str, registry: ModelRegistry, recordings: Sequence[Scored] = ()
+    model_id: str, registry: ModelRegistry, recordings: Path | None = None
 ) -> Qualification:
     """Measure a version, and keep what was found in the registry.
+
+    Args:
+        model_id: "id" or "id@version".
+        registry: where the version is.
+        recordings: a folder with recordings and their voices, in a layout of `find_examples`.
 
     Raises:
         ModelNotFoundError: there is no such model or version.
         EngineError: it can't be run.
+        UsageError: the folder has none.
         AudioError: a recording can't be read, or its voices don't fit it.
     """
     record = registry.resolve(model_id)
@@ -80,69 +73,18 @@ def qualify(
         if isinstance(value, int | float):
             registry.keep_measurement(record.digest, key, value)
     for name, value in scores.items():
-        registry.keep_measurement(record.digest, f"si_sdri_db of {name}", value)
+        registry.keep_measurement(record.digest, f"{SCORE} of {name}", value)
     return found
 
 
-def find_scored(folder: Path) -> list[Scored]:
-    """Mixtures with their voices beside them: `talk.wav` with `talk.s1.wav`, `talk.s2.wav`, ...
-
-    Raises:
-        UsageError: there is none.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}.", hint="Check the path.")
-    voices: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if match := VOICE_NAME.fullmatch(path.name):
-            voices.setdefault(f"{match['stem']}{match['suffix']}", []).append(path)
-    found = [
-        Scored(folder / name, tuple(references))
-        for name, references in voices.items()
-        if (folder / name).is_file()
-    ]
-    if not found:
-        raise UsageError(
-            f"{folder} holds no recording with its voices.",
-            hint="Name the files, for example, talk.wav, talk.s1.wav and talk.s2.wav.",
-        )
-    return found
-
-
-def _scores(model: str, registry: ModelRegistry, recordings: Sequence[Scored]) -> dict[str, float]:
-    if not recordings:
+def _scores(model: str, registry: ModelRegistry, recordings: Path | None) -> dict[str, float]:
+    if recordings is None:
         return {}
-    separator = VoiceSeparator(model, registry=registry, precision="f32")
-    try:
-        return {one.mixture.name: _score(separator, one) for one in recordings}
-    finally:
-        separator.close()
+    from vsat.evaluation import ModelEvaluator  # only here: what is measured stays small
 
-
-def _score(separator: VoiceSeparator, scored: Scored) -> float:
-    mixture, rate = _samples(scored.mixture)
-    references = [_samples(path) for path in scored.references]
-    if any(len(voice) != len(mixture) or its_rate != rate for voice, its_rate in references):
-        raise AudioError(
-            f"The voices of {scored.mixture} don't have its length and rate.",
-            hint="Cut or resample them to those of the mixture.",
-        )
-    if len(references) > separator.sources:
-        raise AudioError(
-            f"{scored.mixture} has {len(references)} voices, and {separator.model} gives"
-            f" {separator.sources}.",
-            hint="Name recordings of as many voices as the model gives.",
-        )
-    if len(mixture) < MIN_LENGTH_S * rate:
-        raise AudioError(f"{scored.mixture} is too short to be scored.", hint="Name a longer one.")
-    estimates = separator.separate_voices(mixture, rate)
-    return si_sdr_improvement_db(estimates, np.stack([voice for voice, _ in references]), mixture)
-
-
-def _samples(path: Path) -> tuple[np.ndarray, int]:
-    """A recording as one channel, (samples,), with its rate in Hz."""
-    sample_rate = open_recording(path).sample_rate
-    return np.concatenate(list(read_blocks(path))), sample_rate
+    evaluator = ModelEvaluator(registry=registry, measures=(SCORE,))
+    found = evaluator.evaluate(model, recordings).scores
+    return {name: scores[SCORE] for name, scores in found.items() if SCORE in scores}
 
 
 def _measured_apart(bundle: Bundle) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vsat.convert.conversion import Fact
     from vsat.convert.folder import Left
     from vsat.convert.importing import Imported
-    from vsat.qualification import Qualification, Scored
+    from vsat.qualification import Qualification
     from vsat.registry import ModelRegistry
 
 no_check_option: Callable[[Any], Any] = click.option(
@@ -63,8 +63,6 @@ def import_(
     Of a folder that is not itself one model, everything that is recognised comes in, and what is
     left is listed with the reason.
     """
-    from vsat.qualification import find_scored
-
     registry = invocation.registry()
     if path.is_dir() and not _is_one_model(path):
         if model_id or score or any(wishes.values()):
@@ -73,9 +71,12 @@ def import_(
                 hint="Import it without options, or name one model in it.",
             )
         return _import_all(path, registry, no_check=no_check, as_json=as_json)
-    recordings = find_scored(score) if score else ()  # before anything is registered
+    if score:
+        from vsat.evaluation.folder import find_examples
+
+        find_examples(score)  # before anything is registered
     imported = _imported(path, registry, model_id, wishes)
-    found = None if no_check else measured(imported, registry, recordings)
+    found = None if no_check else measured(imported, registry, score)
     if as_json:
         print_json(as_document(imported, found))
     else:
@@ -153,7 +154,7 @@ def _imported(
 
 
 def measured(
-    imported: "Imported", registry: "ModelRegistry", recordings: "Sequence[Scored]" = ()
+    imported: "Imported", registry: "ModelRegistry", recordings: Path | None = None
 ) -> "Qualification | None":
     """Measure a version that came in; where that fails, say so: it is registered all the same."""
     from vsat.qualification import qualify
