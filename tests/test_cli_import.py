@@ -14,9 +14,9 @@ pytest.importorskip("yaml")
 from peers import serialised
 
 from vsat.cli import main
-from vsat.qualification import Qualification
+from vsat.qualification import Figures
 
-FOUND = Qualification(0.25, 300_000_000, 118.0, {})
+FIGURES = Figures(0.25, 300_000_000, 118.0)
 SMALL = {
     "n_filters": 16, "kernel_size": 16, "stride": 8, "bn_chan": 8, "hid_chan": 12, "skip_chan": 8,
     "n_blocks": 2, "n_repeats": 1,
@@ -45,7 +45,7 @@ def vsat_of(capsys):
 @pytest.fixture
 def measured(monkeypatch):
     """Measuring is another test's part; here it answers at once."""
-    monkeypatch.setattr("vsat.qualification.qualify", lambda *_: FOUND)
+    monkeypatch.setattr("vsat.qualification.measure", lambda _: FIGURES)
 
 
 def test_one_table_says_what_came_in_and_how_it_does(vsat_of, checkpoint, tmp_path):
@@ -149,7 +149,7 @@ def test_a_version_that_cannot_be_measured_is_registered_all_the_same(
     def fail(*_):
         raise EngineError("It crashed.", hint="Run: vsat doctor")
 
-    monkeypatch.setattr("vsat.qualification.qualify", fail)
+    monkeypatch.setattr("vsat.qualification.measure", fail)
     code, out, err = vsat_of("import", checkpoint)
     assert (code, out.split("\n")[0]) == (0, "talks@1")
     assert "could not be measured: It crashed." in err

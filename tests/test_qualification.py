@@ -1,6 +1,5 @@
 """What is measured of a version, and where it is kept."""
 
-import json
 import subprocess
 
 import pytest
@@ -10,8 +9,7 @@ from recordings import save, save_talk, tone
 pytest.importorskip("onnx")
 
 import vsat
-from vsat import qualification
-from vsat.errors import AudioError, EngineError
+from vsat.errors import AudioError, EngineError, SelfTestError
 from vsat.qualification import qualify
 
 
@@ -85,7 +83,8 @@ def test_a_process_that_ends_badly_is_an_error(registry, tmp_path, monkeypatch, 
     assert registry.measurements(registry.resolve("toy").digest) == {}
 
 
-def test_the_figures_are_plain_json(registry, tmp_path):
+def test_a_model_that_gives_what_it_must_not_fails_its_self_test(registry, tmp_path):
     toys.register(registry, tmp_path, toys.low_and_high())
-    found = qualification._measured_apart(registry.get_bundle("toy"))
-    assert json.loads(json.dumps(found)) == found
+    toys.register(registry, tmp_path, toys.scaled(0.0, 0.0))  # a later one waits, and is not tried
+    with pytest.raises(SelfTestError, match="all zeros"):
+        qualify("toy@2", registry)

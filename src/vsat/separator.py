@@ -113,6 +113,7 @@ class VoiceSeparator:
 
         chosen = choose_precision(engine, precision, measured)
         self._engine: Engine = open_engine(bundle, engine, chosen, threads)
+        self._engine.expect(round(WINDOW_S * self.sample_rate))
 
     @property
     def engine(self) -> str:

@@ -1,6 +1,7 @@
 """`vsat import`: models that people already have become versions."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from vsat.cli.output import json_option, print_json, print_table, say, size_text
 from vsat.errors import UsageError, VsatError
 
 if TYPE_CHECKING:
+    from vsat.bundle import Bundle
     from vsat.convert.conversion import Fact
     from vsat.convert.folder import Left
     from vsat.convert.importing import Imported
-    from vsat.qualification import Qualification
+    from vsat.qualification import Figures, Qualification
     from vsat.registry import ModelRegistry
 
 no_check_option: Callable[[Any], Any] = click.option(
@@ -75,8 +77,9 @@ def import_(
         from vsat.evaluation.folder import find_examples
 
         find_examples(score)  # before anything is registered
-    imported = _imported(path, registry, model_id, wishes)
-    found = None if no_check else measured(imported, registry, score)
+    check = Check(registry, score, skipped=no_check)
+    imported = _imported(path, registry, model_id, wishes, check)
+    found = check.after(imported)
     if as_json:
         print_json(as_document(imported, found))
     else:
@@ -99,6 +102,47 @@ def show(imported: "Imported", found: "Qualification | None") -> None:
     print_table(
         ("what", "value", "from"), [*_facts(imported), *(_measures(found) if found else [])]
     )
+
+
+class Check:
+    """Measures a model on its way in, which proves that it works; what fails is said.
+
+    Args:
+        registry: where it goes.
+        recordings: a folder with recordings and references to score it on; None for none.
+        skipped: whether nothing is to be measured.
+    """
+
+    def __init__(
+        self, registry: "ModelRegistry", recordings: Path | None = None, *, skipped: bool = False
+    ) -> None:
+        self._registry, self._recordings, self._skipped = registry, recordings, skipped
+        self._figures: Figures | None = None
+
+    def before_registering(self, bundle: "Bundle") -> None:
+        """Measure a bundle before it becomes a version; where that fails, the registry decides."""
+        from vsat.qualification import measure
+
+        self._figures = None
+        if self._skipped:
+            return
+        with suppress(VsatError):
+            self._figures = measure(bundle)
+            self._registry.note_self_test(bundle)
+
+    def after(self, imported: "Imported") -> "Qualification | None":
+        """Keep what was measured of a version that came in, and score it."""
+        from vsat.qualification import qualify
+
+        if self._skipped:
+            return None
+        model = f"{imported.model_id}@{imported.version}"
+        try:
+            with meter(f"Measuring {model}"):
+                return qualify(model, self._registry, self._recordings, self._figures)
+        except VsatError as error:
+            warn(f"{model} is registered, but could not be measured: {error}")
+            return None
 
 
 def _facts(imported: "Imported") -> list[tuple[str, object, str]]:
@@ -136,7 +180,11 @@ def _is_one_model(folder: Path) -> bool:
 
 
 def _imported(
-    path: Path, registry: "ModelRegistry", model_id: str | None, wishes: dict[str, Any]
+    path: Path,
+    registry: "ModelRegistry",
+    model_id: str | None,
+    wishes: dict[str, Any],
+    check: Check,
 ) -> "Imported":
     from vsat.convert.importing import import_model
 
@@ -149,23 +197,9 @@ def _imported(
             licence=wishes["licence"],
             make_current=wishes["make_current"],
             because=wishes["because"],
+            before_registering=check.before_registering,
         )
     return imported
-
-
-def measured(
-    imported: "Imported", registry: "ModelRegistry", recordings: Path | None = None
-) -> "Qualification | None":
-    """Measure a version that came in; where that fails, say so: it is registered all the same."""
-    from vsat.qualification import qualify
-
-    model = f"{imported.model_id}@{imported.version}"
-    try:
-        with meter(f"Measuring {model}"):
-            return qualify(model, registry, recordings)
-    except VsatError as error:
-        warn(f"{model} is registered, but could not be measured: {error}")
-        return None
 
 
 def _import_all(folder: Path, registry: "ModelRegistry", *, no_check: bool, as_json: bool) -> int:
@@ -181,7 +215,7 @@ def _import_all(folder: Path, registry: "ModelRegistry", *, no_check: bool, as_j
 
     with meter("Importing"):
         came, left = import_folder(folder, registry, tell)
-    found = [None if no_check else measured(one, registry) for one in came]
+    found = [Check(registry, skipped=no_check).after(one) for one in came]
     if as_json:
         documents = [as_document(one, its) for one, its in zip(came, found, strict=True)]
         print_json({"imported": documents, "left": [asdict(one) for one in left]})

@@ -1,9 +1,11 @@
 """`vsat pull`: a model from a hub becomes a version."""
 
+from functools import partial
+
 import click
 
 from vsat.cli.application import Invocation
-from vsat.cli.importing import as_document, measured, no_check_option, show
+from vsat.cli.importing import Check, as_document, no_check_option, show
 from vsat.cli.meter import meter
 from vsat.cli.output import json_option, print_json, say, warn
 from vsat.cli.registering import say_whether_current
@@ -43,11 +45,12 @@ def pull(
     from vsat.convert.importing import import_model  # isort: skip
 
     registry = invocation.registry()
+    check = Check(registry, skipped=no_check)
     with meter("Fetching") as progress:
         done = pull_from_hub(
             reference,
             registry,
-            import_model,
+            partial(import_model, before_registering=check.before_registering),
             model_id=model_id,
             sample_rate=sample_rate,
             licence=licence,
@@ -57,7 +60,7 @@ def pull(
     record = registry.resolve(imported.model_id, imported.version)
     if done.from_cache:
         warn("The hub gave no answer; this is what was fetched before.")
-    found = None if no_check else measured(imported, registry)
+    found = check.after(imported)
     if as_json:
         print_json(
             as_document(imported, found)

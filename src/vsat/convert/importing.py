@@ -1,13 +1,13 @@
 """Models that people already have become versions: recognised, converted, registered."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vsat.bundle import MANIFEST_NAME, read_bundle
+from vsat.bundle import MANIFEST_NAME, Bundle, read_bundle
 from vsat.convert.candidate import FROM_YOU, Candidate, Wishes
 from vsat.convert.conversion import Fact
 from vsat.convert.packing import read_hub_folder
@@ -56,6 +56,7 @@ def import_model(
     metadata: Mapping[str, Any] | None = None,
     make_current: bool = False,
     because: str = "",
+    before_registering: Callable[[Bundle], None] | None = None,
 ) -> Imported:
     """Register a published model: a checkpoint, a folder of a hub, a bundle, `.vsat` or ONNX.
 
@@ -71,6 +72,8 @@ def import_model(
         metadata: is kept with the version.
         make_current: make it the current version in the same step.
         because: why, for the history.
+        before_registering: called with the bundle of a version that is new, before it is one; what
+            it raises prevents that. A bare graph becomes a bundle only when it is registered.
 
     Raises:
         ConversionError: it is of no known family, incomplete, or with parts left over.
@@ -88,6 +91,8 @@ def import_model(
     with _staging(registry.home) as staging:
         candidate = _candidate(path, wishes, staging)
         there = _same_content(candidate, registry)
+        if before_registering and candidate.digest and there is None:
+            before_registering(read_bundle(candidate.place))
         version = there or registry.register_model(
             candidate.model_id,
             candidate.place,

@@ -38,6 +38,10 @@ class Engine(Protocol):
         """
         ...
 
+    def expect(self, samples: int) -> None:
+        """Get told that many runs will be of one mixture of this length."""
+        ...
+
     def close(self) -> None:
         """Give back what the model holds."""
         ...

@@ -66,6 +66,9 @@ class OnnxRuntimeEngine:
             raise EngineError(f"{self._path} can't be run: {error}") from error
         return np.asarray(result, np.float32)
 
+    def expect(self, samples: int) -> None:
+        """See `Engine.expect`; it makes no difference here."""
+
     def close(self) -> None:
         """See `Engine.close`."""
         self._session = None

@@ -51,6 +51,7 @@ class OpenVinoEngine:
         }
         self._compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
         self._last_shape: tuple[int, ...] = ()
+        self._expected: tuple[int, ...] = ()
         try:
             self._model = self._core.read_model(self._path)
         except RuntimeError as error:
@@ -74,7 +75,7 @@ class OpenVinoEngine:
 
     def _compiled_for(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
         """The model for this shape if that pays or must be, else the one for any shape."""
-        repeated = shape == self._last_shape
+        repeated = shape in (self._last_shape, self._expected)
         loops_long = self._loops and shape[-1] >= LONG
         self._last_shape = shape
         fixed = repeated or loops_long or shape[-1] <= SHORT
@@ -85,6 +86,10 @@ class OpenVinoEngine:
             self._model.reshape(list(wanted))
             self._compiled[wanted] = self._core.compile_model(self._model, "CPU", self._options)
         return self._compiled.get(shape) or self._compiled[wanted]
+
+    def expect(self, samples: int) -> None:
+        """See `Engine.expect`; such a run is compiled for itself from the first one on."""
+        self._expected = (1, samples)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -7,9 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsat.bundle import Bundle
 from vsat.errors import SelfTestError
+
+if TYPE_CHECKING:
+    from vsat.engines import Engine
 
 TIME_LIMIT_S = 120  # for loading and two runs of about a second of audio
 MEMORY_LIMIT_BYTES = 16 << 30  # of addresses; the runtimes reserve far more than they use
@@ -52,7 +56,7 @@ def probe(path: Path) -> dict[str, object]:
 
 
 def _main(path: Path) -> None:
-    _limit_memory()
+    limit_memory()
     from vsat.bundle import read_bundle
     from vsat.errors import VsatError
 
@@ -64,13 +68,22 @@ def _main(path: Path) -> None:
 
 
 def _try(bundle: Bundle) -> str:
-    """What is wrong with the bundle's model, or nothing."""
-    import numpy as np
-
     from vsat.engines import open_engine
 
+    return problem_with(open_engine(bundle), bundle)
+
+
+def problem_with(engine: "Engine", bundle: Bundle) -> str:
+    """What is wrong with a model that was loaded, as the rest of a sentence; or nothing.
+
+    To be called in a process that may crash.
+
+    Raises:
+        EngineError: the runtime refuses to run it.
+    """
+    import numpy as np
+
     rate, sources = bundle.manifest.sample_rate or 0, bundle.manifest.sources
-    engine = open_engine(bundle)
     noise = np.random.default_rng(0).standard_normal((1, round(rate * max(LENGTHS_S)) + 1))
     for seconds in LENGTHS_S:
         samples = round(rate * seconds) + 1
@@ -84,12 +97,17 @@ def _try(bundle: Bundle) -> str:
     return ""
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
+    """Let this process end rather than the machine, and leave no image of its memory behind."""
     try:
         import resource
     except ImportError:  # not on Windows
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = MEMORY_LIMIT_BYTES
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

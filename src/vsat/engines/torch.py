@@ -47,6 +47,9 @@ class TorchEngine:
             estimates = self._network(batch)  # (B, S, T)
         return np.asarray(estimates.float().cpu().numpy())
 
+    def expect(self, samples: int) -> None:
+        """See `Engine.expect`; it makes no difference here."""
+
     def close(self) -> None:
         """See `Engine.close`."""
         del self._network

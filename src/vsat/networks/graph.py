@@ -17,7 +17,7 @@ from vsat.networks.stft import Stft
 from vsat.networks.weights import MIN_QUANTISED, quantise_rows
 
 OPSET = 17
-EXAMPLE_SAMPLES = 8_000  # that are traced; memory grows with them
+EXAMPLE_SAMPLES = 4_000  # that are traced; memory grows with them
 
 
 def to_onnx(network: nn.Module) -> onnx.ModelProto:

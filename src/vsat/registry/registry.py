@@ -347,6 +347,14 @@ class ModelRegistry:
         """
         return damage.load(self.resolve(model_id, version), self._store, self._change("quarantine"))
 
+    def note_self_test(self, bundle: Bundle) -> None:
+        """Note that a model has just been run and works, so that it isn't tried again for that.
+
+        Raises:
+            StorageError: the home can't be written.
+        """
+        self._shelf.note_works(bundle, self._now())
+
     def measurement(self, digest: str, key: str) -> float | None:
         """What was measured of a content on this kind of machine; None if nothing was."""
         row = self._store.row(

@@ -129,8 +129,13 @@ class Shelf:
         if self.store.row("SELECT 1 FROM self_tests WHERE digest = ?", (digest,)):
             return
         self._self_test(bundle)
+        self.note_works(bundle, at)
+
+    def note_works(self, bundle: Bundle, at: str) -> None:
+        """Note that this content has passed its self-test."""
+        row = (bundle.manifest.digest, at)
         with self.store.writing() as connection:
-            connection.execute("INSERT OR IGNORE INTO self_tests VALUES (?, ?)", (digest, at))
+            connection.execute("INSERT OR IGNORE INTO self_tests VALUES (?, ?)", row)
 
     def left_over(self) -> list[Path]:
         """Folders that crashed runs left: unfinished, not yet recorded, or no longer."""
