@@ -218,14 +218,20 @@ class Trial:
     def _counts(self, point: Point) -> bool:
         """Whether what a call makes durable is needed.
 
-        After the last call on the database only files are removed that nobody needs any more. And
+        After the last commit only files are removed that nobody needs any more. And
         SQLite itself takes no notice if it can't sync the folder of its journal, or if it can't
         bring what is durable in its write-ahead log into the database: the log stays.
         """
         if point.name == "fdatasync" and ("<HOME>" in point.line or self._is_of_log(point)):
             return False
-        lasts = [i for i, other in enumerate(self.points) if "HOME/registry.db" in other.line]
-        return self.points.index(point) < lasts[-1]
+        commits = [
+            number
+            for number, other in enumerate(self.points)
+            if other.name in SYNCING
+            and "HOME/registry.db" in other.line
+            and not self._is_of_log(other)
+        ]
+        return self.points.index(point) <= commits[-1]
 
     def _is_of_log(self, point: Point) -> bool:
         """Whether a call syncs a log without news, or the database that the log is brought into."""
