@@ -1,6 +1,6 @@
-"""Placeholder until the estimator is merged."""
+"""How good a separation is, measured and estimated without references."""
 
+from vsat.estimation.measures import estimate
+from vsat.estimation.reseparation import Separate
 
-def estimate(separate, mixture, estimates, sample_rate):  # type: ignore
-    """Nothing yet."""
-    return {"est_si_sdr_db": 0.0}
+__all__ = ["Separate", "estimate"]
