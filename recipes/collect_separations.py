@@ -29,7 +29,10 @@ KINDS = ("full", "partial", "noisy")
 KIND_SHARES = (0.62, 0.19, 0.19)  # as in mixtures.csv
 LEVEL_DB = 2.5  # a voice is within plus or minus this, as in mixtures.csv
 SNR_DB = (3.0, 20.0)  # of speech over noise
-ALONE = (0.2, 0.9)  # of the first voice, the share before the second sets in, if they overlap partly
+ALONE = (
+    0.2,
+    0.9,
+)  # of the first voice, the share before the second sets in, if they overlap partly
 
 
 def leaking(share: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -165,9 +168,7 @@ def main() -> None:
     rows = [("valid", row) for row in spread]
     rows += [("train", row) for row in training_rows(arguments.folder, arguments.train)]
     material = {
-        f"{part}-{row['id']}": cut(
-            row, *mixtures.render(row, arguments.folder), arguments.seconds
-        )
+        f"{part}-{row['id']}": cut(row, *mixtures.render(row, arguments.folder), arguments.seconds)
         for part, row in rows
     }
     # An engine compiles for each new length, so equal ones follow each other; the sets grow evenly.

@@ -15,7 +15,7 @@ FLOORS = [
     {"engines"},
     {"registry", "assembly"},
     {"separator", "picture", "tuning", "convert", "updates"},
-    {"qualification"},
+    {"qualification", "estimation"},
     {"cli"},
     {"__main__"},
 ]

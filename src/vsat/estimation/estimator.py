@@ -1,4 +1,4 @@
-"""From measures of a separation to the SI-SDR that it may have: a ridge regression, as data.
+"""From measures of a separation to the SI-SDR that it may have: a regression, kept as data.
 
 The coefficients are in `coefficients.json`, written by `recipes/fit_estimator.py`.
 
@@ -18,43 +18,60 @@ from vsat.errors import BundleError
 
 FILE = Path(__file__).with_name("coefficients.json")
 FORMAT = 1
-FIELDS = {"format", "intercept_db", "terms", "fitted_on"}
-TERM_FIELDS = {"measure", "mean", "deviation", "weight_db"}
-REACH = 4.0  # deviations; what lies further out than the fit has seen counts as this far
+FIELDS = {"format", "fitted_on", "intercept_db", "scales", "terms"}
+SCALE_FIELDS = {"measure", "mean", "deviation"}
+TERM_FIELDS = {"product_of", "weight_db"}
+MAX_FACTORS = 2  # of a term
+REACH = 3.0  # deviations; what lies further out than the fit has seen counts as this far
 
 
 @dataclass(frozen=True)
-class Term:
-    """One measure's part in the estimate.
+class Scale:
+    """Where a measure lay when the regression was fitted.
 
     Attributes:
         measure: its name.
-        mean: of the measure where the regression was fitted.
-        deviation: standard deviation of it there, above 0.
-        weight_db: what one deviation adds to the estimate.
+        mean: of it.
+        deviation: standard deviation of it, above 0.
     """
 
     measure: str
     mean: float
     deviation: float
-    weight_db: float
 
-    def __call__(self, value: float) -> float:
-        """What this value of the measure adds, in dB."""
-        away = (value - self.mean) / self.deviation
-        return self.weight_db * max(-REACH, min(REACH, away))
+    def standardised(self, value: float) -> float:
+        """The value in deviations from the mean, in [-3, 3]."""
+        return max(-REACH, min(REACH, (value - self.mean) / self.deviation))
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of the estimate.
+
+    Attributes:
+        product_of: names of the measures whose standardised values are multiplied; one or two.
+        weight_db: what the product counts.
+    """
+
+    product_of: tuple[str, ...]
+    weight_db: float
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """A linear regression from measures to SI-SDR in dB."""
+    """A regression from measures and products of two of them to SI-SDR in dB."""
 
     intercept_db: float
+    scales: tuple[Scale, ...]
     terms: tuple[Term, ...]
 
     def __call__(self, measures: Mapping[str, float]) -> float:
         """The SI-SDR in dB that goes with these measures; there may be more than are needed."""
-        return self.intercept_db + sum(term(measures[term.measure]) for term in self.terms)
+        values = {one.measure: one.standardised(measures[one.measure]) for one in self.scales}
+        return self.intercept_db + sum(
+            term.weight_db * math.prod(values[name] for name in term.product_of)
+            for term in self.terms
+        )
 
 
 @cache
@@ -81,21 +98,34 @@ def parse_estimator(content: bytes) -> Estimator:
     fields = _object(strict_json(content), FIELDS)
     if fields["format"] != FORMAT:
         raise ValueError(f"has the format {fields['format']!r}, not {FORMAT}")
-    if not isinstance(fields["terms"], list) or not fields["terms"]:
-        raise ValueError("has no list of terms")
-    terms = tuple(_term(_object(one, TERM_FIELDS)) for one in fields["terms"])
-    if len({term.measure for term in terms}) < len(terms):
-        raise ValueError("has two terms for one measure")
-    return Estimator(_number(fields["intercept_db"]), terms)
+    scales = tuple(_scale(_object(one, SCALE_FIELDS)) for one in _list(fields["scales"]))
+    names = [scale.measure for scale in scales]
+    if len(set(names)) < len(names):
+        raise ValueError("has two scales for one measure")
+    terms = tuple(_term(_object(one, TERM_FIELDS), names) for one in _list(fields["terms"]))
+    return Estimator(_number(fields["intercept_db"]), scales, terms)
 
 
-def _term(fields: dict[str, Any]) -> Term:
+def _scale(fields: dict[str, Any]) -> Scale:
     if not isinstance(fields["measure"], str):
-        raise ValueError("has a measure that is not named")  # noqa: TRY004 - of the content
-    numbers = {key: _number(fields[key]) for key in ("mean", "deviation", "weight_db")}
-    if numbers["deviation"] <= 0:
-        raise ValueError(f"has no deviation above 0 for {fields['measure']}")
-    return Term(fields["measure"], **numbers)
+        raise ValueError("has a measure without a name")  # noqa: TRY004 - of the content
+    scale = Scale(fields["measure"], _number(fields["mean"]), _number(fields["deviation"]))
+    if scale.deviation <= 0:
+        raise ValueError(f"has no deviation above 0 for {scale.measure}")
+    return scale
+
+
+def _term(fields: dict[str, Any], known: list[str]) -> Term:
+    names = tuple(_list(fields["product_of"]))
+    if len(names) > MAX_FACTORS or not all(name in known for name in names):
+        raise ValueError(f"has a term of {', '.join(map(repr, names))}")
+    return Term(names, _number(fields["weight_db"]))
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"has {value!r:.40} in the place of a list")
+    return value
 
 
 def _object(value: object, wanted: set[str]) -> dict[str, Any]:

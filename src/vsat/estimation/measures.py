@@ -23,7 +23,7 @@ from vsat.estimation.reseparation import (
 MIN_LENGTH_S = 1.0  # a second separation of less has too little to know a voice by
 MAX_LENGTH_S = 60.0  # of a longer recording, the stretch in which the voices overlap most is taken
 SILENT_DB = -100.0  # dBFS RMS; below that there is nothing to measure
-ONE_VOICE_DB = 25.0  # an estimate so far below the loudest holds no voice of its own
+ONE_VOICE_DB = 20.0  # an estimate so far below the loudest holds no voice of its own
 FITTED_SOURCES = 2  # of the models that the estimator was fitted to
 
 
@@ -35,7 +35,7 @@ def estimate(
     Of a recording over a minute, that minute is measured in which the faintest voice is loudest.
 
     A key is left out where its measure has no meaning: all of them for a silent recording; all but
-    the two that say so for one of less than a second, or where all but one of the estimates are 25
+    the two that say so for one of less than a second, or where all but one of the estimates are 20
     dB below the loudest, which is how a model says that it heard one voice; `est_si_sdr_db` where
     there are not two estimates, as it was fitted to models of two voices.
 
@@ -88,9 +88,7 @@ def estimate(
     return {f"est_{name}": value for name, value in measures.items()}
 
 
-def voice_measures(
-    estimates: np.ndarray, again: np.ndarray, sample_rate: int
-) -> dict[str, float]:
+def voice_measures(estimates: np.ndarray, again: np.ndarray, sample_rate: int) -> dict[str, float]:
     """What the estimator may be fitted to: the measures of estimates with a voice in each.
 
     Args:

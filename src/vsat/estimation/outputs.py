@@ -77,15 +77,16 @@ def mixture_consistency_db(mixture: np.ndarray, estimates: np.ndarray) -> float:
     """Power of the mixture over what the estimates' sum leaves of it, in dB; at most 100.
 
     Shape:
-        (samples,) and (sources, samples).
+        (samples,), not silent, and (sources, samples).
 
     References:
         Wisdom et al. 2019, "Differentiable consistency constraints for improved deep speech
         enhancement".
     """
-    left = mixture - estimates.sum(axis=0)
-    ratio_db = power_db(np.mean(np.square(mixture))) - power_db(np.mean(np.square(left)))
-    return float(np.minimum(ratio_db, MAX_CONSISTENCY_DB))
+    power = np.mean(np.square(mixture))
+    left = np.mean(np.square(mixture - estimates.sum(axis=0)))
+    least = power * 10 ** (-MAX_CONSISTENCY_DB / 10)
+    return float(10 * np.log10(power / max(left, least)))
 
 
 def level_ratio_db(estimates: np.ndarray) -> float:
