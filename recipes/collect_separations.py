@@ -6,18 +6,18 @@
 Of each model and mixture one `OUT/<model>/<set>-<row>.npz` is kept: mixture, references, estimates,
 what was mixed anew from them, and what came of that. Mixtures of `valid` are rows of the folder's
 `mixtures.csv`; those of `train` are drawn by seed from speakers who may be trained on, in the same
-shares of kinds. `--harm` does known damage to a model's outputs, so that there are models of
-qualities in between.
+shares of kinds. `--harm` does known damage to a model's outputs (see `harms.py`).
 """
 
 import argparse
 import csv
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from harms import HARMS
 
 import vsat
 from vsat.estimation.outputs import scaled_to
@@ -33,61 +33,6 @@ ALONE = (
     0.2,
     0.9,
 )  # of the first voice, the share before the second sets in, if they overlap partly
-
-
-def leaking(share: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Each output holds that share of the others."""
-
-    def harm(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-        return (1 - share) * estimates + share * estimates[::-1]
-
-    return harm
-
-
-def noisy(level_db: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Each output has white noise at that level under the mixture, the same for a mixture."""
-
-    def harm(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-        random = np.random.default_rng(zlib.crc32(mixture.tobytes()))
-        rms = float(np.sqrt(np.mean(np.square(mixture)))) * 10 ** (level_db / 20)
-        return estimates + random.normal(0, rms, estimates.shape).astype(np.float32)
-
-    return harm
-
-
-def gated(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    """Keep only what is loudest of an output: holes in time and frequency, as hard masks make."""
-    frames = 512
-    padded = np.pad(estimates, ((0, 0), (0, -estimates.shape[1] % frames)))
-    spectra = np.fft.rfft(padded.reshape(len(estimates), -1, frames))  # (S, frames, bins)
-    strongest = np.abs(spectra) >= np.abs(spectra).max(axis=0)
-    back = np.fft.irfft(spectra * strongest, n=frames).reshape(len(estimates), -1)
-    return back[:, : estimates.shape[1]].astype(np.float32)  # (S, T)
-
-
-def exchanged(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    """The outputs change places for the last third."""
-    out = estimates.copy()
-    begin = 2 * estimates.shape[1] // 3
-    out[:, begin:] = estimates[::-1, begin:]
-    return out
-
-
-def passed_through(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    """The mixture at each output: a model that does nothing."""
-    return np.stack([mixture / len(estimates)] * len(estimates))
-
-
-HARMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "leak05": leaking(0.05),
-    "leak15": leaking(0.15),
-    "leak30": leaking(0.30),
-    "noise15": noisy(-15),
-    "noise25": noisy(-25),
-    "gated": gated,
-    "exchanged": exchanged,
-    "passed": passed_through,
-}
 
 
 def training_rows(folder: Path, count: int) -> Iterator[dict[str, str]]:
@@ -145,7 +90,7 @@ def collect(separate: Separate, mixture: np.ndarray, references: np.ndarray, pat
 def harmed(separator: vsat.VoiceSeparator, harm: str) -> Separate:
     def separate(mixture: np.ndarray) -> np.ndarray:
         estimates = separator.separate_voices(mixture, SAMPLE_RATE)
-        return HARMS[harm](estimates, mixture) if harm else estimates
+        return HARMS[harm](estimates) if harm else estimates
 
     return separate
 

@@ -1,6 +1,7 @@
 """Measures without references, on signals with known answers and on real voices."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_a_single_voice_and_a_short_recording_have_two_measures():
 def test_three_estimates_are_measured_but_not_rated():
     def separate(mixture):
         edges = (0, 800, 2_000, SAMPLE_RATE)
-        return np.stack([band(mixture, *edge) for edge in zip(edges, edges[1:], strict=False)])
+        return np.stack([band(mixture, *edge) for edge in pairwise(edges)])
 
     found = judged(separate, two_voices().sum(axis=0))
     assert "est_si_sdr_db" not in found
@@ -248,8 +249,8 @@ def test_the_estimate_follows_the_truth_on_unknown_voices(mixtures):
         if len(mixture) < 4 * SAMPLE_RATE:  # the engine compiles anew for each length
             continue
         estimates = separate(mixture)
-        pairwise = pairwise_si_sdr_db(estimates, references)
-        true.append(pairwise[list(best_permutation(pairwise)), [0, 1]].mean())
+        figures = pairwise_si_sdr_db(estimates, references)
+        true.append(figures[list(best_permutation(figures)), [0, 1]].mean())
         estimated.append(estimate(separate, mixture, estimates, SAMPLE_RATE)["est_si_sdr_db"])
     assert len(true) >= 12
     assert np.corrcoef(true, estimated)[0, 1] > 0.7

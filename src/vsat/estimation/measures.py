@@ -148,7 +148,7 @@ def _liveliest(estimates: np.ndarray, length: int) -> tuple[int, int]:
 
 def _n_voices(estimates: np.ndarray) -> int:
     levels = power_db(np.mean(np.square(estimates), axis=-1))  # (S,)
-    return int(np.count_nonzero(levels > levels.max() - ONE_VOICE_DB))
+    return int(np.count_nonzero(levels > max(levels.max() - ONE_VOICE_DB, SILENT_DB)))
 
 
 def _level_db(signal: np.ndarray) -> float:

@@ -34,7 +34,7 @@ def decorrelation_db(estimates: np.ndarray) -> np.ndarray:
     power = np.diagonal(products)
     common = products.sum(axis=1) - power
     chance = CHANCE * np.sqrt(power * (power.sum() - power))
-    return power_db(power) - power_db(common + chance)
+    return np.asarray(power_db(power) - power_db(common + chance))
 
 
 def coherence(estimates: np.ndarray, sample_rate: int) -> float:

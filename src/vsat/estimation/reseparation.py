@@ -71,7 +71,8 @@ def consistency(again: np.ndarray, parts: np.ndarray, sample_rate: int) -> Consi
     """
     length = round(WINDOW_S * sample_rate)
     levels = power_db(np.mean(np.square(parts), axis=-1))  # (S,)
-    figures, swaps = [], []
+    figures: list[float] = []
+    swaps: list[bool] = []
     for given, wanted in zip(windows_of(again, length), windows_of(parts, length), strict=True):
         pairwise = _bounded(pairwise_si_sdr_db(given, wanted))
         active = power_db(np.mean(np.square(wanted), axis=-1)) > levels - ACTIVE_DB
@@ -87,4 +88,4 @@ def consistency(again: np.ndarray, parts: np.ndarray, sample_rate: int) -> Consi
 
 
 def _bounded(figures_db: np.ndarray) -> np.ndarray:
-    return np.clip(figures_db, LOWEST_DB, HIGHEST_DB)
+    return np.asarray(np.clip(figures_db, LOWEST_DB, HIGHEST_DB))
