@@ -168,41 +168,52 @@ def as_json(estimator: Estimator, rows: Sequence[Row]) -> str:
     return json.dumps(fields, indent=1) + "\n"
 
 
+def report(train: Sequence[Row], valid: Sequence[Row], estimator: Estimator) -> str:
+    """What the estimator is worth on unheard voices, as three Markdown tables."""
+    mean_db = float(np.mean([row.true_db for row in train if not row.is_harmed]))
+    groups = by_model(valid)
+    real = {name: rows for name, rows in groups.items() if "+" not in name}
+    everything = [row for rows in real.values() for row in rows]
+    shared = set.intersection(*({row.name for row in rows} for rows in real.values()))
+    common = [row for row in everything if row.name in shared]
+    pooled = {"all of them": everything, "the mixtures that all separated": common}
+    left_out = [
+        (name, rows, fit([row for row in train if family(row.model) != name]))
+        for name, rows in real.items()
+    ]
+    parts = [
+        ("Fitted with all models", [(*pair, estimator) for pair in (real | pooled).items()]),
+        ("Fitted without the model that is judged", left_out),
+        ("Harmed", [(*pair, estimator) for pair in groups.items() if "+" in pair[0]]),
+    ]
+    return "\n\n".join(f"{title}\n\n{table(judged, mean_db)}" for title, judged in parts)
+
+
+def by_model(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.model, []).append(row)
+    return dict(sorted(groups.items()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("collected", type=Path)
     parser.add_argument("--write", action="store_true", help="the coefficients that ship")
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--plot", type=Path, help="an SVG file")
     arguments = parser.parse_args()
     rows = read_rows(arguments.collected)
     train = [row for row in rows if row.name.startswith("train-")]
     valid = [row for row in rows if row.name.startswith("valid-")]
-    real = [row for row in valid if not row.is_harmed]
-    models = sorted({row.model for row in real})
     estimator = fit(train)
-    mean_db = float(np.mean([row.true_db for row in train if not row.is_harmed]))
-
-    by_model = [(name, [row for row in real if row.model == name]) for name in models]
-    print("Fitted with all models\n")
-    judged = [(name, part, estimator) for name, part in by_model]
-    print(table([*judged, ("all of them", real, estimator)], mean_db))
-    print("\nFitted without the model that is judged\n")
-    judged = [
-        (name, part, fit([row for row in train if family(row.model) != name]))
-        for name, part in by_model
-    ]
-    print(table(judged, mean_db))
-    harmed = sorted({row.model for row in valid if row.is_harmed})
-    if harmed:
-        print("\nOf harmed models\n")
-        parts = [(name, [row for row in valid if row.model == name]) for name in harmed]
-        print(table([(name, part, estimator) for name, part in parts], mean_db))
+    print(report(train, valid, estimator))
     if arguments.write:
         FILE.write_text(as_json(estimator, train))
     if arguments.plot:
+        groups = by_model(row for row in valid if not row.is_harmed)
         points = {
-            name: [(row.true_db, estimator(row.measures)) for row in part]
-            for name, part in by_model
+            name: [(row.true_db, estimator(row.measures)) for row in rows]
+            for name, rows in groups.items()
         }
         arguments.plot.write_text(draw_scatter(points))
 

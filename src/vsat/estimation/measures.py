@@ -67,8 +67,7 @@ def estimate(
         AudioError: something is not finite.
 
     References:
-        Estimating SI-SDR without references: Grzywalski & Drgas 2022, "Speech separation without
-        references", and Lu et al. 2024, "REFESS-QI".
+        Estimating SI-SDR without references: Frummer et al. 2025, "ReFESS-QI".
     """
     mixture, estimates = _checked(mixture, estimates)
     begin, end = _liveliest(estimates, round(MAX_LENGTH_S * sample_rate))
