@@ -216,6 +216,13 @@ def test_of_a_long_recording_the_liveliest_minute_is_measured():
     assert found["est_level_ratio_db"] < 2
 
 
+def test_a_lone_voice_late_in_a_long_recording_is_no_silence():
+    mixture = np.zeros(130 * SAMPLE_RATE)
+    mixture[-40 * SAMPLE_RATE :] = two_voices(40)[0]
+    estimates = np.stack([mixture, np.zeros_like(mixture)])
+    assert estimate(by_band, mixture, estimates, SAMPLE_RATE).keys() == ALWAYS
+
+
 def test_what_does_not_fit_is_refused():
     mixture = two_voices().sum(axis=0)
     with pytest.raises(UsageError, match="don't fit"):

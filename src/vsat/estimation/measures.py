@@ -24,6 +24,7 @@ MIN_LENGTH_S = 1.0  # a second separation of less has too little to know a voice
 MAX_LENGTH_S = 60.0  # of a longer recording, the stretch in which the voices overlap most is taken
 SILENT_DB = -100.0  # dBFS RMS; below that there is nothing to measure
 ONE_VOICE_DB = 20.0  # an estimate so far below the loudest holds no voice of its own
+ALONE_WORTH = 1e-6  # of energy, where one estimate is silent all along: any voice beats silence
 FITTED_SOURCES = 2  # of the models that the estimator was fitted to
 
 
@@ -74,14 +75,14 @@ def estimate(
     mixture, estimates = mixture[begin:end], estimates[:, begin:end]
     if _level_db(mixture) < SILENT_DB:
         return {}
+    scaled = scaled_to(mixture, estimates)
     measures = {
         "mixture_consistency_db": mixture_consistency_db(mixture, estimates),
-        "level_ratio_db": level_ratio_db(scaled_to(mixture, estimates)),
+        "level_ratio_db": level_ratio_db(scaled),
     }
-    if len(mixture) >= MIN_LENGTH_S * sample_rate and _n_voices(estimates) > 1:
-        parts = shifted_apart(scaled_to(mixture, estimates))
-        again = separated_again(separate, parts)
-        measures |= voice_measures(scaled_to(mixture, estimates), again, sample_rate)
+    if len(mixture) >= MIN_LENGTH_S * sample_rate and _n_voices(scaled) > 1:
+        again = separated_again(separate, shifted_apart(scaled))
+        measures |= voice_measures(scaled, again, sample_rate)
         if len(estimates) == FITTED_SOURCES:
             measures["si_sdr_db"] = packaged_estimator()(measures)
     return {f"est_{name}": value for name, value in measures.items()}
@@ -140,8 +141,9 @@ def _liveliest(estimates: np.ndarray, length: int) -> tuple[int, int]:
         return 0, n_samples
     energy = np.cumsum(np.square(estimates), axis=1)  # (S, T)
     begins = np.arange(0, n_samples - length + 1, length // 4)
-    faintest = (energy[:, begins + length - 1] - energy[:, begins]).min(axis=0)
-    begin = int(begins[faintest.argmax()])
+    held = energy[:, begins + length - 1] - energy[:, begins]  # (S, begins)
+    worth = held.min(axis=0) + ALONE_WORTH * held.sum(axis=0)
+    begin = int(begins[worth.argmax()])
     return begin, begin + length
 
 
