@@ -33,6 +33,7 @@ MEASURES = (
     "swap_share",
     "coherence",
     "crosstalk_db",
+    "noise_floor_db",
 )
 PENALTY = 30.0  # of the ridge, in rows; between 10 and 100 little changes
 HARMED_WEIGHT = 0.1  # of a row of a harmed model: it widens the range, real models set the scale
@@ -86,7 +87,7 @@ def read_row(path: Path, model: str) -> Row | None:
         return None
     found = {
         "true_db": true_si_sdr_db(estimates, references),
-        "measures": voice_measures(scaled_to(mixture, estimates), again, SAMPLE_RATE),
+        "measures": voice_measures(mixture, scaled_to(mixture, estimates), again, SAMPLE_RATE),
     }
     kept_measures.write_text(json.dumps(found))
     return Row(model, path.stem, **found)

@@ -16,6 +16,7 @@ from vsat.estimation.outputs import (
     decorrelation_db,
     level_ratio_db,
     mixture_consistency_db,
+    noise_floor_db,
     scaled_to,
 )
 from vsat.estimation.reseparation import consistency, separated_again, shifted_apart
@@ -127,6 +128,18 @@ def test_mixture_consistency_is_the_mixture_over_what_is_left():
     noise *= 0.1 * np.sqrt(np.mean(mixture**2) / np.mean(noise**2))
     assert mixture_consistency_db(mixture + noise, voices) == pytest.approx(20, abs=0.1)
     assert mixture_consistency_db(mixture, voices) == pytest.approx(100)
+
+
+def test_the_noise_floor_is_that_of_the_pauses():
+    random = np.random.default_rng(5)
+    speech = random.standard_normal(64_000)
+    speech[20_000:40_000] = 0
+    floors = []
+    for level_db in (-10, -20, -30):
+        noise = 10 ** (level_db / 20) * random.standard_normal(64_000)
+        floors.append(noise_floor_db(speech + noise, SAMPLE_RATE))
+    np.testing.assert_allclose(np.diff(floors), -10, atol=1)
+    assert noise_floor_db(speech, SAMPLE_RATE) == pytest.approx(-50)
 
 
 def test_gains_are_found_again_and_a_turned_over_voice_is_left():

@@ -11,6 +11,7 @@ from vsat.estimation.outputs import (
     decorrelation_db,
     level_ratio_db,
     mixture_consistency_db,
+    noise_floor_db,
     scaled_to,
 )
 from vsat.estimation.reseparation import (
@@ -57,6 +58,7 @@ def estimate(
         est_weakest_decorrelation_db: the same of the source for which it is lowest.
         est_coherence: how much estimates go together in time and frequency, in [-1, 1].
         est_crosstalk_db: level in dB of an estimate over a voice that speaks while it is silent.
+        est_noise_floor_db: quietest tenth of the mixture's frames over the mean, by bin, in dB.
         est_mixture_consistency_db: power of the mixture over what the estimates leave of it, in dB.
         est_level_ratio_db: loudest estimate over the faintest, in dB.
 
@@ -82,22 +84,25 @@ def estimate(
     }
     if len(mixture) >= MIN_LENGTH_S * sample_rate and _n_voices(scaled) > 1:
         again = separated_again(separate, shifted_apart(scaled))
-        measures |= voice_measures(scaled, again, sample_rate)
+        measures |= voice_measures(mixture, scaled, again, sample_rate)
         if len(estimates) == FITTED_SOURCES:
             measures["si_sdr_db"] = packaged_estimator()(measures)
     return {f"est_{name}": value for name, value in measures.items()}
 
 
-def voice_measures(estimates: np.ndarray, again: np.ndarray, sample_rate: int) -> dict[str, float]:
+def voice_measures(
+    mixture: np.ndarray, estimates: np.ndarray, again: np.ndarray, sample_rate: int
+) -> dict[str, float]:
     """What the estimator may be fitted to: the measures of estimates with a voice in each.
 
     Args:
+        mixture: what was separated.
         estimates: scaled to add up to the mixture.
         again: what came of separating them again, `shifted_apart` and in their order.
-        sample_rate: of both, in Hz.
+        sample_rate: of all, in Hz.
 
     Shape:
-        estimates, again: (sources, samples).
+        mixture: (samples,); estimates, again: (sources, samples).
     """
     found = consistency(again, shifted_apart(estimates), sample_rate)
     decorrelation = decorrelation_db(estimates)
@@ -110,6 +115,7 @@ def voice_measures(estimates: np.ndarray, again: np.ndarray, sample_rate: int) -
         "weakest_decorrelation_db": float(decorrelation.min()),
         "coherence": coherence(estimates, sample_rate),
         "crosstalk_db": crosstalk_db(estimates, sample_rate),
+        "noise_floor_db": noise_floor_db(mixture, sample_rate),
     }
 
 

@@ -15,6 +15,8 @@ CHANCE = 0.003  # correlation that two voices have by chance in a few seconds; b
 CELL_FRAMES, CELL_BINS = 6, 4  # of a cell in which coherence is measured: about 0.1 s by 125 Hz
 LOUD_DB = 10.0  # a voice speaks up where it is within this of its own level
 QUIET_SHARE = 0.1  # of the frames in which one speaks up: there the other is taken as silent
+FLOOR_PERCENTILE = 10  # of the frames, which in a bin hold no speech
+LEAST_FLOOR = 1e-5  # of the mean power: a recording with pauses has no lower floor worth telling
 MAX_CONSISTENCY_DB = 100.0  # float32 rounding; a higher figure says nothing more
 
 
@@ -87,6 +89,23 @@ def mixture_consistency_db(mixture: np.ndarray, estimates: np.ndarray) -> float:
     left = np.mean(np.square(mixture - estimates.sum(axis=0)))
     least = power * 10 ** (-MAX_CONSISTENCY_DB / 10)
     return float(10 * np.log10(power / max(left, least)))
+
+
+def noise_floor_db(mixture: np.ndarray, sample_rate: int) -> float:
+    """Power of the quietest tenth of the frames over the mean, bin by bin, in dB; at least -50.
+
+    Speech comes and goes in every bin, lasting noise stays. SI-SDR counts noise as error.
+
+    Shape:
+        mixture: (samples,).
+
+    References:
+        Martin 2001, "Noise power spectral density estimation based on optimal smoothing and
+        minimum statistics".
+    """
+    power = np.square(np.abs(spectra(mixture[None], sample_rate)[0]))  # (F, bins)
+    floor = np.percentile(power, FLOOR_PERCENTILE, axis=0).sum()
+    return float(10 * np.log10(floor / (power.mean(axis=0).sum() + TINY) + LEAST_FLOOR))
 
 
 def level_ratio_db(estimates: np.ndarray) -> float:
