@@ -20,6 +20,7 @@ import soundfile
 import soxr
 
 from vsat import VoiceSeparator
+from vsat.evaluation.differences import compare
 from vsat.metrics import (
     best_permutation,
     pairwise_si_sdr_db,
@@ -32,7 +33,6 @@ SAMPLE_RATE = 16_000  # Hz
 VOICE_LEVEL_DB = -26.0  # RMS of each voice against full scale
 LEFT_IN = 0.25  # share of the mixture in the voices of the baseline
 BASELINE, CANDIDATE = "voice_separator@1", "voice_separator@2"
-N_RESAMPLED = 10_000  # of the bootstrap
 DECIDES = "si_sdri_db"
 
 VOICES = {
@@ -139,25 +139,20 @@ def scores_of(file: ReportFile) -> dict[str, dict[str, float]]:
 
 
 def compared(scores: dict[str, dict[str, dict[str, float]]]) -> Comparison:
-    """The paired differences, with intervals of their means by the percentile bootstrap."""
-    random, differences = np.random.default_rng(0), []
-    for measure in (DECIDES, "si_sdr_db"):
-        values = np.array(
-            [one[CANDIDATE][measure] - one[BASELINE][measure] for one in scores.values()]
-        )
-        means = random.choice(values, (N_RESAMPLED, len(values))).mean(axis=1)
-        low, high = np.quantile(means, (0.025, 0.975))
-        wins = float((values > 0).mean())
-        differences.append(
-            Difference(measure, float(values.mean()), float(low), float(high), wins, len(values))
-        )
-    found = differences[0]
-    verdict = "better" if found.low > 0 else "worse" if found.high < 0 else "can't tell"
-    text = (
-        f"{CANDIDATE}: {found.mean:+.1f} dB of SI-SDR improvement against {BASELINE}, between"
-        f" {found.low:+.1f} and {found.high:+.1f} dB with 95 % confidence."
+    """The paired differences and the verdict, as `vsat compare` finds them."""
+    measures = (DECIDES, "si_sdr_db")
+    columns = {
+        (label, measure): [one[label][measure] for one in scores.values()]
+        for label in (BASELINE, CANDIDATE)
+        for measure in measures
+    }
+    found = [compare(key, columns[CANDIDATE, key], columns[BASELINE, key]) for key in measures]
+    text = found[0].sentence(CANDIDATE, BASELINE, " dB")
+    differences = tuple(
+        Difference(one.measure, one.mean, one.low, one.high, one.win_rate, one.n_files)
+        for one in found
     )
-    return Comparison(BASELINE, CANDIDATE, DECIDES, verdict, text, tuple(differences))
+    return Comparison(BASELINE, CANDIDATE, DECIDES, found[0].verdict.value, text, differences)
 
 
 def take_picture(report: Path, picture: Path) -> None:
