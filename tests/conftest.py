@@ -1,4 +1,4 @@
-"""What all tests share: a home of their own, and real voices where there are some."""
+"""What all tests share: a home of their own, the command, real voices where there are some."""
 
 import sys
 import warnings
@@ -13,6 +13,20 @@ def own_home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VSAT_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture
+def vsat_of(capsys):
+    """Run the command within this process: (code, stdout, stderr)."""
+    from vsat.cli import main  # only here: most tests don't need it
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return code, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -95,19 +95,6 @@ def toy(home, trusting, tmp_path):
 
 
 @pytest.fixture
-def vsat_of(capsys):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return code, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def json_of(vsat_of):
     """Run a command that must succeed; what it printed as JSON."""
 
@@ -141,8 +128,10 @@ def test_every_command_has_help_and_every_table_json():
         assert command.name == name
         assert command.help
         assert command.get_short_help_str()
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert "--json" in options
+        for one in getattr(command, "commands", {"": command}).values():
+            assert one.get_short_help_str()
+            options = {option for parameter in one.params for option in parameter.opts}
+            assert "--json" in options
         undocumented = [
             parameter.name
             for parameter in command.params

@@ -10,7 +10,6 @@ pytest.importorskip("onnx")
 pytest.importorskip("scipy")
 
 import vsat
-from vsat.cli import main
 
 FAST = ("--measures", "si_sdr_db,si_sdri_db")
 
@@ -24,17 +23,6 @@ def talks(tmp_path, monkeypatch):
     for number in range(4):
         save_talk(tmp_path / "talks", f"talk{number}", seed=number)
     return tmp_path / "talks"
-
-
-@pytest.fixture
-def vsat_of(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return code, printed.out, printed.err
-
-    return run
 
 
 def test_evaluate_prints_a_row_for_each_measure(vsat_of, talks):

@@ -13,7 +13,6 @@ pytest.importorskip("yaml")
 
 from peers import serialised
 
-from vsat.cli import main
 from vsat.qualification import Figures
 
 FIGURES = Figures(0.25, 300_000_000, 118.0)
@@ -29,17 +28,6 @@ def checkpoint(asteroid, tmp_path, monkeypatch):
     path = tmp_path / "talks.pth"
     torch.save(serialised(asteroid.ConvTasNet(n_src=2, **SMALL)), path)
     return path
-
-
-@pytest.fixture
-def vsat_of(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from homes import Home, damage
 
-from vsat.cli import main, room
+from vsat.cli import room
 from vsat.errors import UsageError
 
 
@@ -23,17 +23,6 @@ def home(tmp_path, monkeypatch):
         home.add("m", b"content %d" % number, score=number, description=f"the {number}.")
     home.use("m", 2)
     return home
-
-
-@pytest.fixture
-def vsat_of(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
