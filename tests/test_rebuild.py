@@ -12,7 +12,7 @@ from bundles import write_bundle
 from homes import OTHER, Home, check_whole, damage
 
 from vsat.errors import RegistryError, StorageError
-from vsat.registry import DEFAULT_MODEL_ID
+from vsat.registry import DEFAULT_MODEL_ID, Setting
 
 
 @pytest.fixture
@@ -102,6 +102,11 @@ def test_what_can_still_be_read_is_taken_over(home: Home) -> None:
     home.registry.delete_version("m", 1)
     assert home.add("m", b"five") == 4
     home.registry.delete_version("m", 4)
+    digest, setting = home.registry.resolve("m").digest, Setting("openvino", "f32")
+    home.registry.keep_measurement(digest, "real_time_factor", 0.25)
+    home.registry.evaluations.pin("mine", {"folder": "talks", "examples": []})
+    home.registry.evaluations.keep_scores(digest, "e", setting, {"stoi": 0.8, "pesq": None})
+    home.registry.evaluations.keep_preferences("mine", [("talk", digest, "other", digest)])
     history = home.registry.history()
     home.registry.close()
     break_an_index(database_of(home))
@@ -112,6 +117,11 @@ def test_what_can_still_be_read_is_taken_over(home: Home) -> None:
     assert home.registry.resolve("m").version == 3
     assert home.registry.history()[: len(history)] == history
     assert home.registry.upkeep.quota.limit() == 1_000_000
+    assert home.registry.measurements(digest) == {"real_time_factor": 0.25}
+    evaluations = home.registry.evaluations
+    assert [one.name for one in evaluations.test_sets()] == ["mine"]
+    assert evaluations.scores(digest, ["e"], setting) == {"e": {"stoi": 0.8, "pesq": None}}
+    assert evaluations.preferences("other", digest) == [digest]
     assert home.registry.rollback("m") == 2
     assert home.add("m", b"new") == 5
     check_whole(home.registry)

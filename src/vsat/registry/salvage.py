@@ -15,6 +15,16 @@ from vsat.registry.store import Connection
 Event = tuple[int, str, str, str, int, int | None, int | None, str, str, int | None]
 _HISTORY = """SELECT h.event, m.model_id, h.at, h.action, h.version, h.previous, h.current,
     h.because, h.by, h.before FROM history h JOIN models m ON m.model_key = h.model_key"""
+# Tables that stand for themselves: of each column whether it holds text (t) or perhaps a number (n).
+_PLAIN = {
+    "settings": "ttt",
+    "arrivals": "ttt",
+    "self_tests": "tt",
+    "measurements": "tttnt",
+    "test_sets": "tttt",
+    "scores": "ttttttnt",
+    "preferences": "tttttt",
+}
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -27,21 +37,17 @@ class Salvaged:
         current: by model, the current version.
         current_events: by model, the event that made it so.
         history: rows, in their order.
-        settings: rows of that table.
-        arrivals: rows of that table.
-        self_tests: rows of that table.
+        tables: rows of the tables that stand for themselves, by the table's name.
     """
 
     last_versions: dict[str, int] = field(default_factory=dict)
     current: dict[str, int] = field(default_factory=dict)
     current_events: dict[str, int] = field(default_factory=dict)
     history: list[Event] = field(default_factory=list)
-    settings: list[tuple[str, ...]] = field(default_factory=list)
-    arrivals: list[tuple[str, ...]] = field(default_factory=list)
-    self_tests: list[tuple[str, ...]] = field(default_factory=list)
+    tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def put_into(self, connection: Connection) -> None:
-        """Write history, settings and arrivals into a new database that has the models."""
+        """Write history and the plain tables into a new database that has the models."""
         keys = dict(connection.execute("SELECT model_id, model_key FROM models").fetchall())
         events = {row[0] for row in self.history}
         connection.executemany(
@@ -53,10 +59,9 @@ class Salvaged:
                 if model_id in keys
             ],
         )
-        for table in ("settings", "arrivals", "self_tests"):
-            for row in getattr(self, table):
-                marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+        for table, rows in self.tables.items():
+            marks = ", ".join("?" * len(_PLAIN[table]))
+            connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)
 
     def restore_pointer(self, connection: Connection, key: int, model_id: str) -> None:
         """Let the model's current version be what it was, if that and its event are known."""
@@ -113,10 +118,9 @@ def read(database: Path) -> Salvaged:
             texts = (row[2], row[3], row[7], row[8])
             if _is_id(row[1]) and _is_count(row[4]) and all(isinstance(t, str) for t in texts):
                 found.history.append(row)
-        for table in ("settings", "arrivals", "self_tests"):
+        for table, kinds in _PLAIN.items():
             rows = _rows(connection, f"SELECT * FROM {table}")
-            texts_only = [row for row in rows if all(isinstance(cell, str) for cell in row)]
-            setattr(found, table, texts_only)
+            found.tables[table] = [row for row in rows if _is_of(row, kinds)]
     return found
 
 
@@ -129,6 +133,13 @@ def _rows(connection: sqlite3.Connection, statement: str) -> Iterator[tuple[Any,
     """The rows up to where the damage begins."""
     with suppress(sqlite3.Error, UnicodeDecodeError, OverflowError):
         yield from connection.execute(statement)
+
+
+def _is_of(row: tuple[Any, ...], kinds: str) -> bool:
+    return len(row) == len(kinds) and all(
+        isinstance(cell, str if kind == "t" else float | int | None)
+        for cell, kind in zip(row, kinds, strict=True)
+    )
 
 
 def _is_id(value: object) -> bool:
