@@ -15,7 +15,7 @@ from vsat.registry.store import Connection
 Event = tuple[int, str, str, str, int, int | None, int | None, str, str, int | None]
 _HISTORY = """SELECT h.event, m.model_id, h.at, h.action, h.version, h.previous, h.current,
     h.because, h.by, h.before FROM history h JOIN models m ON m.model_key = h.model_key"""
-# Tables that stand for themselves: of each column whether it holds text (t) or perhaps a number (n).
+# Tables that stand for themselves: whether each column holds text (t) or perhaps a number (n).
 _PLAIN = {
     "settings": "ttt",
     "arrivals": "ttt",
