@@ -39,6 +39,16 @@ def test_a_clear_difference_is_told_both_ways():
     assert all(found.verdict is Verdict.WORSE for found in verdicts("normal", 30, -3.0, 20))
 
 
+def test_where_less_is_better_the_verdict_looks_the_other_way():
+    random = np.random.default_rng(3)
+    one, other = random.normal(-5, 1, 30), np.zeros(30)
+    found = compare("est_crosstalk_db", one, other, higher_is_better=False)
+    assert found.verdict is Verdict.BETTER
+    assert found.mean < 0
+    assert found.win_rate == 1
+    assert compare("x", one, other).verdict is Verdict.WORSE
+
+
 def test_how_many_more_files_it_takes_is_about_right():
     random = np.random.default_rng(1)
     few = random.normal(0.2, 1, 12)

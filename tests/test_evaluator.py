@@ -118,6 +118,17 @@ def test_the_better_version_is_told_and_how_sure_that_is(evaluator, talks):
     assert "toy@2 is better than toy@1" in found.verdicts[0]
 
 
+def test_recordings_without_references_are_compared_by_estimates(evaluator, tmp_path):
+    for number in range(4):
+        mixture = tone(150 + 9 * number) + tone(3_300, seed=number + 1)
+        save(tmp_path / "bare" / f"{number}.wav", mixture)
+    found = evaluator.compare(["toy@1", "toy@2"], tmp_path / "bare")
+    assert found.primary == "est_si_sdr_db"
+    assert "est_noise_floor_db" not in found.differences[0]
+    assert "est_noise_floor_db" in found.evaluations[0].scores["0"]
+    assert found.differences[0]["est_si_sdr_db"].mean > 0
+
+
 def test_a_comparison_needs_two_different_versions(evaluator, talks):
     with pytest.raises(UsageError, match="two versions"):
         evaluator.compare(["toy"], talks)

@@ -33,6 +33,13 @@ class Verdict(Enum):
     UNDECIDED = "can't tell"
 
 
+OPPOSITE = {
+    Verdict.BETTER: Verdict.WORSE,
+    Verdict.WORSE: Verdict.BETTER,
+    Verdict.UNDECIDED: Verdict.UNDECIDED,
+}
+
+
 @dataclass(frozen=True)
 class Difference:
     """One model against another one by one measure, over the same recordings.
@@ -81,17 +88,21 @@ class Difference:
         return f"Can't tell {one} from {other}: {figures}, {recordings}; {more}."
 
 
-def compare(measure: str, one: Sequence[float], other: Sequence[float]) -> Difference:
+def compare(
+    measure: str, one: Sequence[float], other: Sequence[float], *, higher_is_better: bool = True
+) -> Difference:
     """Compare two models by what they scored on the same recordings.
 
     Args:
-        measure: its key; more of it is better.
+        measure: its key.
         one: the first model's scores, in the order of the recordings.
         other: the second model's, in the same order.
+        higher_is_better: which way the verdict looks; the mean and its interval stay as they are.
     """
     differences = np.asarray(one, np.float64) - np.asarray(other, np.float64)
     n_files = len(differences)
-    wins = float(np.mean((differences > SAME) + 0.5 * (np.abs(differences) <= SAME)))
+    gains = differences if higher_is_better else -differences
+    wins = float(np.mean((gains > SAME) + 0.5 * (np.abs(gains) <= SAME)))
     mean = float(differences.mean())
     if n_files < FEWEST:
         undecided = Verdict.UNDECIDED
@@ -99,6 +110,8 @@ def compare(measure: str, one: Sequence[float], other: Sequence[float]) -> Diffe
     means = _resampled_means(differences)
     low, high = _interval(means, n_files, LEVEL)
     verdict = _verdict(differences, _interval(means, n_files, CERTAIN))
+    if not higher_is_better:
+        verdict = OPPOSITE[verdict]
     more = _more_files(differences) if verdict is Verdict.UNDECIDED else None
     return Difference(measure, mean, low, high, wins, n_files, verdict, more)
 

@@ -9,9 +9,11 @@ from vsat.errors import AudioError
 from vsat.evaluation.differences import Difference, compare
 from vsat.evaluation.pinned import Pinned
 from vsat.registry import Setting
+from vsat.report import describe
 
 PRIMARY = ("si_sdri_db", "si_sdr_db", "est_si_sdr_db")  # the first that there is decides
 ESTIMATED = "est_"  # that keys of measures without references begin with
+DESCRIPTIVE = {"est_coherence", "est_level_ratio_db", "est_noise_floor_db"}  # good neither way
 
 Scores = dict[str, float]
 
@@ -79,15 +81,16 @@ def held_against_the_first(test_set: Pinned, evaluations: Sequence[Evaluation]) 
         AudioError: no measure is defined for all of its recordings.
     """
     first, *others = evaluations
-    common = [key for key in first.measures if all(key in one.measures for one in others)]
+    common = [
+        key
+        for key in first.measures
+        if key not in DESCRIPTIVE and all(key in one.measures for one in others)
+    ]
     if not common:
         raise AudioError(
             "No measure is defined for all of the recordings.", hint="Use longer ones."
         )
-    differences = tuple(
-        {key: compare(key, _column(other, key), _column(first, key)) for key in common}
-        for other in others
-    )
+    differences = tuple({key: _compared(key, other, first) for key in common} for other in others)
     primary = next((key for key in PRIMARY if key in common), common[0])
     return Comparison(test_set, tuple(evaluations), differences, primary)
 
@@ -95,6 +98,12 @@ def held_against_the_first(test_set: Pinned, evaluations: Sequence[Evaluation]) 
 def ranked(evaluations: Iterable[Evaluation], measure: str) -> list[Evaluation]:
     """The best first, by the mean of a measure."""
     return sorted(evaluations, key=lambda one: -one.mean(measure))
+
+
+def _compared(measure: str, one: Evaluation, other: Evaluation) -> Difference:
+    higher = describe(measure).higher_is_better
+    columns = _column(one, measure), _column(other, measure)
+    return compare(measure, *columns, higher_is_better=higher)
 
 
 def _column(evaluation: Evaluation, measure: str) -> list[float]:

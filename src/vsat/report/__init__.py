@@ -2,6 +2,7 @@
 
 from vsat.report.choices import Choice, Choices, Preference, read_choices, wilson_interval
 from vsat.report.contents import Comparison, Difference, Report, ReportFile, page_name
+from vsat.report.measures import describe
 from vsat.report.page import write_report
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Preference",
     "Report",
     "ReportFile",
+    "describe",
     "page_name",
     "read_choices",
     "wilson_interval",

@@ -14,7 +14,7 @@ _NAMES = {
     "pesq": "PESQ",
 }
 _UNITS = {"_db": "dB", "_s": "s", "_hz": "Hz"}
-_LOWER_IS_BETTER = ("error", "cross_talk", "crosstalk", "leakage", "real_time_factor")
+_LOWER_IS_BETTER = ("error", "cross_talk", "crosstalk", "leakage", "swap", "real_time_factor")
 
 
 @dataclass(frozen=True)
