@@ -35,6 +35,8 @@ def test_the_folders_of_corpora_are_known(tmp_path, mixtures):
     found = find_examples(tmp_path)
     assert [example.name for example in found] == ["61-70968", "61-70970"]
     assert [path.parent.name for path in found[0].references] == ["s1", "s2", "s3"]
+    given = given_examples([tmp_path / mixtures / "61-70970.wav"], None)
+    assert given[0].references == found[1].references
 
 
 def test_a_layout_that_is_unclear_is_said(tmp_path):

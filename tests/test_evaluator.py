@@ -124,6 +124,7 @@ def test_recordings_without_references_are_compared_by_estimates(evaluator, tmp_
         save(tmp_path / "bare" / f"{number}.wav", mixture)
     found = evaluator.compare(["toy@1", "toy@2"], tmp_path / "bare")
     assert found.primary == "est_si_sdr_db"
+    assert ", estimated (" in found.verdicts[0]
     assert "est_noise_floor_db" not in found.differences[0]
     assert "est_noise_floor_db" in found.evaluations[0].scores["0"]
     assert found.differences[0]["est_si_sdr_db"].mean > 0

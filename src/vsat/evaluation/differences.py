@@ -72,9 +72,9 @@ class Difference:
         ...     "m@2", "m@1", " dB")
         'm@2 is better than m@1: +1.20 dB on average (95 % interval +0.40 to +2.00), 20 recordings.'
         """
-        figures = (
-            f"{self.mean:+.2f}{unit} on average (95 % interval {self.low:+.2f} to {self.high:+.2f})"
-        )
+        estimated = ", estimated" if self.measure.startswith("est_") else ""
+        interval = f"95 % interval {self.low:+.2f} to {self.high:+.2f}"
+        figures = f"{self.mean:+.2f}{unit} on average{estimated} ({interval})"
         recordings = f"{self.n_files} recording{'s' if self.n_files != 1 else ''}"
         if self.verdict is not Verdict.UNDECIDED:
             return f"{one} is {self.verdict.value} than {other}: {figures}, {recordings}."

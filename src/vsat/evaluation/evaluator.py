@@ -63,7 +63,8 @@ class ModelEvaluator:
             model_id: "id" or "id@version".
             test_audio_files: paths of recordings.
             references: for each recording the paths of its voices; None for those that lie beside
-                it (`talk.s1.wav` of `talk.wav`), or for the estimated measures where none do.
+                it (`talk.s1.wav` of `talk.wav`, `s1/talk.wav` of `mix/talk.wav`), or for the
+                estimated measures where none do.
 
         Returns:
             Measures by file. Those that begin with `est_` are estimated without references.

@@ -34,7 +34,7 @@ def find_examples(folder: Path) -> list[Example]:
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.", hint="Check the path.")
-    voices = sorted(path for path in folder.iterdir() if _is_voice_folder(path))
+    voices = sorted(filter(_is_voice_folder, folder.iterdir()), key=_by_number)
     found = _in_folders(folder, voices) if voices else _by_name(folder)
     if not found:
         raise UsageError(f"{folder} holds no recordings.", hint=HINT)
@@ -76,7 +76,8 @@ def given_examples(
 ) -> list[Example]:
     """Examples from paths: of recordings, each with the paths of its references if there are some.
 
-    Without references, those beside a recording are taken (`talk.s1.wav` of `talk.wav`).
+    Without references, those beside a recording are taken (`talk.s1.wav` of `talk.wav`, or
+    `s1/talk.wav` of `mix/talk.wav`).
 
     Raises:
         UsageError: there is not a list of references for each file, or no file.
@@ -143,12 +144,19 @@ def _beside(path: Path) -> tuple[Path, ...]:
     """The references of a recording that lie beside it, in the order of their numbers."""
     if not path.parent.is_dir():
         return ()
+    if path.parent.name in MIXTURE_FOLDERS:
+        folders = sorted(filter(_is_voice_folder, path.parent.parent.iterdir()), key=_by_number)
+        return tuple(_of_same_name(path, folder) for folder in folders)
     voices = [
         other
         for other in _recordings(path.parent)
         if (match := NAMED_VOICE.fullmatch(other.stem)) and match["stem"] == path.stem
     ]
     return tuple(sorted(voices, key=lambda other: (len(other.stem), other.stem)))
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    return len(path.name), path.name
 
 
 def _recordings(folder: Path) -> list[Path]:
