@@ -1,10 +1,13 @@
 """Verdicts keep their promise: a model against itself is hardly ever called another one."""
 
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
 
+from vsat.errors import MissingExtraError
 from vsat.evaluation.differences import Verdict, compare
 
 SHAPES = {
@@ -85,3 +88,10 @@ def test_the_same_question_has_the_same_answer():
     there, back = compare("x", one, other), compare("x", other, one)
     assert there.mean == -back.mean
     assert there.low == pytest.approx(-back.high, abs=0.05)
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    with pytest.raises(MissingExtraError) as error:
+        compare("x", [1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
+    assert "vsat[evaluate]" in error.value.hint

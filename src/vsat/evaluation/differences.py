@@ -17,6 +17,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from vsat.metrics.extra import evaluate_extra
+
 LEVEL = 0.95  # of the interval that is shown
 CERTAIN = 0.99  # of the interval that a verdict needs
 RESAMPLES = 4_000
@@ -132,7 +134,8 @@ def _interval(means: np.ndarray, n_files: int, level: float) -> tuple[float, flo
 
 def _t(n_files: int, level: float) -> float:
     """The quantile of Student's distribution for a two-sided interval."""
-    from scipy.special import stdtrit  # only here: SciPy comes with the extra `evaluate`
+    with evaluate_extra("A comparison"):
+        from scipy.special import stdtrit
 
     return float(stdtrit(n_files - 1, (1 + level) / 2))
 

@@ -8,7 +8,7 @@ from vsat.errors import AudioError
 from vsat.estimation import estimate
 from vsat.evaluation.example import Example, load
 from vsat.evaluation.pinned import Pinned
-from vsat.evaluation.results import ESTIMATED, Evaluation, Scores
+from vsat.evaluation.results import ESTIMATED, PRIMARY, Evaluation, Scores
 from vsat.metrics import Separation, measure_all
 from vsat.progress import Progress
 from vsat.registry import Evaluations, Setting
@@ -73,7 +73,10 @@ class Run:
 
     def _asked(self, example: Example, scores: Kept) -> Scores:
         """Of all that is known, what was asked for, as far as it is defined."""
-        estimated = sorted(key for key in scores if key.startswith(ESTIMATED))
+        estimated = sorted(
+            (key for key in scores if key.startswith(ESTIMATED)),
+            key=lambda key: (key not in PRIMARY, key),
+        )
         wanted = self._measures if example.has_references else estimated
         found = {key: scores[key] for key in wanted}
         return {key: value for key, value in found.items() if value is not None}
